@@ -1,0 +1,121 @@
+import type { ExitReport, Network, Profile } from '@berth/domain';
+
+/**
+ * The port between a worker and whatever runs containers. Two implementations stand behind it: `docker/` (the Docker
+ * engine) and `fake-runtime.ts` (scriptable, in memory); `test/conformance.ts` holds both to this contract.
+ *
+ * One attempt's calls come in this order, on one worker:
+ *
+ *   resolveImage → create → start → ended → remove          stop may come at any time after create
+ *
+ * - `create` claims the container's name, which carries the job and the epoch. Of several concurrent creates with one
+ *   name exactly one succeeds; the others get a RuntimeFault `name_taken`. Nothing runs before `start`.
+ * - `start` opens the output before it starts the program, so the first byte is never lost. It is called at most once,
+ *   and never on a container that has run: the engine would run it again.
+ * - `ended` may be called before or after the end and as often as one likes; each call gives the same report. It returns
+ *   once the program has ended and its output has been handed to the sink (or, after the end, a short while has passed without
+ *   output). It survives a broken stream, a restarted engine and a lost event: only `inspect` decides. It never hangs
+ *   for ever on a dead connection.
+ * - `stop` and `remove` may be called twice, at any time, by anyone: gone already is success.
+ * - `sink` is called for each piece of output, in the order of arrival, and must return at once. The runtime reads on whatever
+ *   happens: a reader that stalls would block the job's own writes.
+ *
+ * Every call is bounded in time. What the engine refuses or fails to do is a RuntimeFault, never a bare Error.
+ */
+export interface ContainerRuntime {
+  /** What the engine is and how large its machine is. */
+  describe(): Promise<EngineInfo>;
+  /** Makes the image available, pulling it once however many ask. Faults: `image_not_found`, `image_pull_failed`. */
+  resolveImage(image: string): Promise<Image>;
+  /** Faults: `name_taken`, `image_not_found`, `start_failed` (the options name something the engine refuses). */
+  create(options: ContainerOptions): Promise<Container>;
+  /** Every container with our label on this engine, running or not. Foreign ones are never listed. */
+  list(): Promise<ContainerSummary[]>;
+  /** A handle on a container of `list`. It has no sink: its output is not read. */
+  open(id: string): Container;
+  close(): Promise<void>;
+}
+
+export interface Container {
+  readonly id: string;
+  /** Faults: `start_failed` (no such program, not executable, bad working directory). */
+  start(sink: OutputSink): Promise<void>;
+  ended(): Promise<ExitReport>;
+  /** TERM, then KILL after the grace time. Returns when the container is dead or gone. */
+  stop(grace_seconds: number): Promise<void>;
+  /** Kills it if it still runs. */
+  remove(): Promise<void>;
+}
+
+export type OutputStream = 'stdout' | 'stderr';
+/** `chunk` is only valid during the call: copy what you keep. */
+export type OutputSink = (stream: OutputStream, chunk: Buffer) => void;
+
+export interface EngineInfo {
+  /** Stable for the life of the engine's data folder: two workers on one engine see the same id. */
+  id: string;
+  version: string;
+  cpus: number;
+  memory_mb: number;
+  /** The OCI runtime used for jobs, `crun` or `runc`. */
+  oci_runtime: string;
+}
+
+export interface Image {
+  /** `sha256:…` of the registry's manifest, or of the image's own configuration where it was never in a registry. */
+  digest: string;
+}
+
+/** Everything that a container is made from: constants of its profile and these checked values, nothing else. */
+export interface ContainerOptions {
+  /** `berth-<job id>-e<epoch>`. */
+  name: string;
+  image: string;
+  argv: string[];
+  env: Record<string, string>;
+  workdir: string;
+  centicpus: number;
+  memory_mb: number;
+  network: Network;
+  profile: Profile;
+  labels: ContainerLabels;
+}
+
+export interface ContainerLabels {
+  job_id: string;
+  epoch: number;
+  attempt: number;
+  /** Unix seconds; past it any Berth process of the machine may stop the container. */
+  deadline: number;
+  /** The key prefix of the installation that owns it: two installations on one engine leave each other alone. */
+  installation: string;
+}
+
+export interface ContainerSummary {
+  id: string;
+  name: string;
+  labels: ContainerLabels;
+  state: 'created' | 'running' | 'ended';
+}
+
+export type FaultCode =
+  | 'image_not_found'
+  | 'image_pull_failed'
+  | 'name_taken'
+  | 'start_failed'
+  | 'not_found'
+  | 'engine_unavailable';
+
+/** The engine's fault, sorted by its status code, never by its text. */
+export class RuntimeFault extends Error {
+  readonly code: FaultCode;
+  /** Whether the same call may succeed later without anyone changing the job. */
+  readonly retryable: boolean;
+
+  constructor(code: FaultCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.name = 'RuntimeFault';
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}

@@ -1,0 +1,139 @@
+import { z } from 'zod';
+import { type Resources, toCenticpus } from './resources.ts';
+
+/** Linux refuses a single argument or environment entry of 128 KiB or more (MAX_ARG_STRLEN, `man 2 execve`). */
+const MAX_ARG_BYTES = 128 * 1024 - 1;
+const MAX_ARGS = 1_000;
+const MAX_TEXT_BYTES = 192 * 1024;
+/** The engine refuses less than 6 MB of memory. */
+const MIN_MEMORY_MB = 6;
+export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
+export const DEFAULT_TIMEOUT_SECONDS = 3600;
+export const DEFAULT_WORKDIR = '/workspace';
+
+const bytes = (text: string): number => {
+  let count = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    count += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return count;
+};
+
+const isWellFormed = (text: string): boolean =>
+  !/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text);
+
+const text = z
+  .string()
+  .refine((s) => !s.includes('\0'), 'must not contain a NUL character')
+  .refine(isWellFormed, 'must be valid Unicode')
+  .refine((s) => bytes(s) <= MAX_ARG_BYTES, 'must be shorter than 128 KiB');
+
+const printable = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/^[^\p{Cc}\p{Cs}]+$/u, 'must not contain control characters');
+
+/** `[registry[:port]/]path[:tag][@sha256:digest]`, as the engine reads it (distribution/reference). */
+const IMAGE =
+  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]{1,5})?\/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?(?:@sha256:[a-f0-9]{64})?$/;
+
+export const imageSchema = z
+  .string()
+  .min(1, 'must name an image')
+  .max(255)
+  .regex(IMAGE, 'must be an image reference such as busybox:stable or registry.example.com/team/tool@sha256:…');
+
+const argv = z
+  .array(text)
+  .min(1, 'must hold at least the program')
+  .max(MAX_ARGS, `must hold at most ${MAX_ARGS} arguments`)
+  .refine((args) => args[0] !== '', 'must begin with the program to run');
+
+const script = text.refine((s) => s.trim() !== '', 'must not be blank');
+
+export const commandSchema = z
+  .union([argv, script], { error: 'must be a list of arguments, or a string for /bin/sh -c' })
+  .refine((c) => bytes(typeof c === 'string' ? c : c.join(' ')) <= MAX_TEXT_BYTES, 'must be at most 192 KiB in all');
+
+const label = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/,
+    'must be 1 to 63 letters, digits, dots, dashes, slashes or underscores',
+  );
+
+export const labelsSchema = z
+  .record(label, printable(128))
+  .refine((labels) => Object.keys(labels).length <= 32, 'must hold at most 32 labels');
+
+const envName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,255}$/, 'must be letters, digits and underscores, not beginning with a digit')
+  .refine(
+    (name) => !name.startsWith('BERTH_'),
+    'must not begin with BERTH_, which is kept for what Berth tells the job',
+  );
+
+export const envSchema = z
+  .record(envName, text)
+  .refine((env) => Object.keys(env).length <= 1_000, 'must hold at most 1,000 variables');
+
+const workdirSchema = text
+  .refine((s) => s.startsWith('/'), 'must be an absolute path')
+  .refine((s) => s.length <= 1_024, 'must be at most 1,024 characters')
+  .refine((s) => !s.split('/').includes('..'), 'must not contain ..')
+  .refine((s) => !/^\/+(\.\/+)*(proc|sys|dev)(\/|$)/.test(s), 'must not lie in /proc, /sys or /dev');
+
+const cpusSchema = z
+  .number()
+  .min(0.01)
+  .max(1024)
+  .refine((n) => Math.abs(n * 100 - Math.round(n * 100)) < 1e-6, 'must be in steps of 0.01');
+
+export const networkSchema = z.enum(['none', 'egress']);
+export type Network = z.infer<typeof networkSchema>;
+
+/**
+ * What a user asks for: the body of `POST /v1/jobs`. Strict: a field that is not here is refused, so that a typo or an
+ * attempt to reach the engine's own options (`privileged`, `binds`) never passes silently.
+ */
+export const jobSpecSchema = z.strictObject({
+  image: imageSchema.optional(),
+  command: commandSchema,
+  name: printable(128).optional(),
+  labels: labelsSchema.default({}),
+  env: envSchema.default({}),
+  workdir: workdirSchema.default(DEFAULT_WORKDIR),
+  cpus: cpusSchema.default(1),
+  memory_mb: z.number().int().min(MIN_MEMORY_MB).max(16_777_216).default(256),
+  timeout_seconds: z.number().int().min(1).max(MAX_TIMEOUT_SECONDS).default(DEFAULT_TIMEOUT_SECONDS),
+  stop_grace_seconds: z.number().int().min(0).max(300).default(10),
+  network: networkSchema.default('none'),
+  priority: z.number().int().min(0).max(100).default(50),
+  max_attempts: z.number().int().min(1).max(100).default(1),
+});
+
+export type JobSpecInput = z.input<typeof jobSpecSchema>;
+
+/** A spec with every default filled in, as it is stored. */
+export type JobSpec = Omit<z.output<typeof jobSpecSchema>, 'image'> & { image: string };
+
+/** A string is a script for the image's shell; a list is run as it stands. */
+export const toArgv = (command: JobSpec['command']): string[] =>
+  typeof command === 'string' ? ['/bin/sh', '-c', command] : command;
+
+export const toAsk = (spec: Pick<JobSpec, 'cpus' | 'memory_mb'>): Resources => ({
+  centicpus: toCenticpus(spec.cpus),
+  memory_mb: spec.memory_mb,
+  gpus: 0,
+});
+
+/** The registry that an image would be pulled from, or null for the engine's default one. */
+export const toRegistry = (image: string): string | null => {
+  const first = image.split('/')[0] ?? '';
+  const isHost = image.includes('/') && (first.includes('.') || first.includes(':') || first === 'localhost');
+  return isHost ? first : null;
+};
