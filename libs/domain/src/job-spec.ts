@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Resources, toCenticpus } from './resources.ts';
+import { type Resources, toCenticpus } from './resources.js';
 
 /** Linux refuses a single argument or environment entry of 128 KiB or more (MAX_ARG_STRLEN, `man 2 execve`). */
 const MAX_ARG_BYTES = 128 * 1024 - 1;

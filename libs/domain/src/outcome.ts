@@ -1,4 +1,4 @@
-import type { JobState } from './job.ts';
+import type { JobState } from './job.js';
 
 /** Why a job or an attempt did not complete. A completed one has no cause. */
 export const CAUSES = [

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { clip, fits, type Resources, toCenticpus } from './resources.ts';
+import { clip, fits, type Resources, toCenticpus } from './resources.js';
 
 /** How a class's containers are locked down: see `docs/architecture.md`, "Containers". */
 export const profileSchema = z.enum(['standard', 'strict']);

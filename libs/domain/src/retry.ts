@@ -1,4 +1,4 @@
-import { type Cause, type Outcome, toCause, toFinalState } from './outcome.ts';
+import { type Cause, type Outcome, toCause, toFinalState } from './outcome.js';
 
 /** The user's program or its surroundings failed in a way that another try may mend. */
 const WORTH_ANOTHER_ATTEMPT: ReadonlySet<Cause> = new Set([

@@ -1,0 +1,150 @@
+import { type Job, UnrecoverableError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { type Message, messageSchema } from './message.js';
+
+/** What the board shows of a job that has ended. */
+export interface BoardNote {
+  state: string;
+  node: string;
+  exit_code: number | null;
+  cause: string | null;
+}
+
+/** A message in a worker's hands. Exactly one of the four ends it; a repeat or a lost lock is harmless and ignored. */
+export interface Delivery {
+  message: Message;
+  /** Back to the front of its priority, at once: another worker may have room. */
+  handBack(): Promise<void>;
+  /** Back, but not to be seen for a while: this machine is too small. */
+  postpone(ms: number): Promise<void>;
+  complete(note: BoardNote): Promise<void>;
+  fail(note: BoardNote): Promise<void>;
+}
+
+export interface Consumer {
+  /** Waits for the next message of the class; undefined once closed. Call it again only after it has returned. */
+  take(): Promise<Delivery | undefined>;
+  close(): Promise<void>;
+}
+
+export interface ConsumerOptions {
+  className: string;
+  /** Shared with the other consumers; each opens a blocking connection of its own beside it. */
+  redis: Redis;
+  prefix: string;
+  worker: string;
+  onError: (error: Error) => void;
+}
+
+/**
+ * BullMQ's lock only says that a message is in somebody's hands. The right to run a job is the record's lease, so a stalled
+ * message may be delivered twice without harm: the second claim finds the job taken.
+ */
+const LOCK_MS = 60_000;
+const RENEW_LOCKS_MS = 20_000;
+const STALLED_CHECK_MS = 30_000;
+const NEVER = 1_000_000;
+/** How long a wait for the next message lasts before it is looked for again, in seconds. */
+const WAIT_SECONDS = 5;
+const RETRY_MS = 500;
+const BOARD_METRIC_MINUTES = 24 * 60;
+
+export const openConsumer = ({ className, redis, prefix, worker: name, onError }: ConsumerOptions): Consumer => {
+  const worker = new Worker(className, null, {
+    connection: redis,
+    prefix,
+    name,
+    autorun: false,
+    lockDuration: LOCK_MS,
+    stalledInterval: STALLED_CHECK_MS,
+    maxStalledCount: NEVER,
+    drainDelay: WAIT_SECONDS,
+    metrics: { maxDataPoints: BOARD_METRIC_MINUTES },
+  });
+  worker.on('error', onError);
+  worker.startStalledCheckTimer().catch(onError);
+  const held = new Map<string, string>();
+  const renewing = setInterval(() => renewLocks(worker, held).catch(onError), RENEW_LOCKS_MS);
+  let taken = 0;
+  let closed = false;
+
+  const takeOnce = async (): Promise<Delivery | undefined> => {
+    const token = `${worker.id}:${taken++}`;
+    const job = await worker.getNextJob(token, { block: true });
+    if (!job?.id) return undefined;
+    held.set(job.id, token);
+    return toDelivery(job, token, {
+      redis,
+      wakeKey: wakeKey(prefix, className),
+      release: (id) => held.delete(id),
+      onError,
+    });
+  };
+
+  return {
+    async take() {
+      while (!closed) {
+        try {
+          const delivery = await takeOnce();
+          if (delivery) return delivery;
+        } catch (error) {
+          if (closed) return undefined;
+          onError(error as Error);
+          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        }
+      }
+      return undefined;
+    },
+    async close() {
+      closed = true;
+      clearInterval(renewing);
+      await worker.close(true);
+    },
+  };
+};
+
+const renewLocks = async (worker: Worker, held: Map<string, string>): Promise<void> => {
+  if (held.size > 0) await worker.extendJobLocks([...held.keys()], [...held.values()], LOCK_MS);
+};
+
+/** BullMQ does not wake idle workers for a prioritized message that was handed back; this is the key that does. */
+const wakeKey = (prefix: string, className: string): string => `${prefix}:${className}:marker`;
+
+interface DeliveryContext {
+  redis: Redis;
+  wakeKey: string;
+  release: (id: string) => void;
+  onError: (error: Error) => void;
+}
+
+/** Undefined for a message that nobody can read: it is failed, so that it stands on the board, and the next one is taken. */
+const toDelivery = async (job: Job, token: string, context: DeliveryContext): Promise<Delivery | undefined> => {
+  const parsed = messageSchema.safeParse(job.data);
+  const end = async (step: () => Promise<unknown>): Promise<void> => {
+    context.release(job.id ?? '');
+    await step().catch(context.onError);
+  };
+  const fail = (reason: string) => end(() => job.moveToFailed(new UnrecoverableError(reason), token, false));
+  if (!parsed.success) {
+    await fail('not a message of Berth: it has no job_id');
+    return undefined;
+  }
+  return {
+    message: parsed.data,
+    handBack: () =>
+      end(async () => {
+        await job.moveToWait(token);
+        await context.redis.zadd(context.wakeKey, 0, '0');
+      }),
+    postpone: (ms) => end(() => job.moveToDelayed(Date.now() + ms, token)),
+    complete: (note) => end(() => job.moveToCompleted(note, token, false)),
+    fail: (note) =>
+      end(async () => {
+        await job.updateProgress({ ...note });
+        await job.moveToFailed(new UnrecoverableError(toReason(note)), token, false);
+      }),
+  };
+};
+
+const toReason = ({ state, cause, exit_code, node }: BoardNote): string =>
+  `${state}: ${cause ?? 'no cause'}${exit_code === null ? '' : `, exit code ${exit_code}`}, on ${node}`;

@@ -1,0 +1,125 @@
+import { type EventType, type JobSpec, type JobState, MAX_RESTARTS, type Resources } from '@berth/domain';
+import type { WireFormat } from './job-record.js';
+import type { Scripts } from './scripts.js';
+
+/** How long a worker's right to an epoch lasts without a renewal. */
+export const LEASE_MS = 20_000;
+/** How much longer others wait before they take a job away: clocks and scripts are not instant. */
+export const LEASE_MARGIN_MS = 5_000;
+
+/** Who claims: a worker process, on an engine of the given size. Workers of one engine share its ledger. */
+export interface Claimant {
+  worker: string;
+  engine: string;
+  node: string;
+  capacity: Resources;
+}
+
+/** A worker's right to run one epoch of a job. */
+export interface Claim {
+  job_id: string;
+  epoch: number;
+  attempt: number;
+  class: string;
+  spec: JobSpec;
+  format: WireFormat;
+}
+
+export type ClaimReply =
+  | { kind: 'claimed'; claim: Claim }
+  | { kind: 'no_room'; ask: Resources }
+  | { kind: 'too_big' }
+  | { kind: 'gone'; state: string };
+
+/** How an epoch ended. `type` is one of the edges out of `running`. */
+export interface Settlement {
+  type: Extract<EventType, 'completed' | 'failed' | 'cancelled' | 'retried' | 'released' | 'lost'>;
+  cause: string | null;
+  exit_code: number | null;
+  message: string | null;
+  delay_ms: number;
+  /** Kept in the job's `attempts`. */
+  entry: { node: string; image_digest: string | null; started_at: number | null; warning?: string };
+}
+
+export type SettleReply = { kind: 'settled'; state: JobState } | { kind: 'stale'; state: string };
+export type LeaseState = 'held' | 'cancel' | 'lost';
+
+type Held = Pick<Claim, 'job_id' | 'epoch'>;
+
+const toEntry = (claim: Claim, settlement: Settlement): string => {
+  const { node, ...entry } = settlement.entry;
+  const whole = {
+    attempt: claim.attempt,
+    epoch: claim.epoch,
+    node,
+    ...entry,
+    exit_code: settlement.exit_code,
+    ...(settlement.message === null ? {} : { message: settlement.message }),
+  };
+  return JSON.stringify(whole).slice(0, -1);
+};
+
+const toClaimReply = (job_id: string, reply: string[]): ClaimReply => {
+  const [kind, a = '', b = '', c = '', d = '', e = ''] = reply;
+  if (kind === 'claimed') {
+    const claim = { job_id, epoch: Number(a), attempt: Number(b), class: e, format: d as WireFormat };
+    return { kind, claim: { ...claim, spec: JSON.parse(c) as JobSpec } };
+  }
+  if (kind === 'no_room') return { kind, ask: { centicpus: Number(a), memory_mb: Number(b), gpus: Number(c) } };
+  return kind === 'too_big' ? { kind } : { kind: 'gone', state: a };
+};
+
+/** What a worker asks of the record. Each call is one script; a repeat of any of them is harmless. */
+export const createClaims = (scripts: Scripts) => ({
+  async claim(job_id: string, by: Claimant): Promise<ClaimReply> {
+    const { centicpus, memory_mb, gpus } = by.capacity;
+    const reply = await scripts.run(
+      'claim',
+      job_id,
+      by.worker,
+      by.engine,
+      by.node,
+      centicpus,
+      memory_mb,
+      gpus,
+      LEASE_MS,
+    );
+    return toClaimReply(job_id, reply as string[]);
+  },
+
+  /** Notes that the container runs. `cancel`: someone asked to cancel meanwhile; `stale`: the epoch is not ours any more. */
+  async start(claim: Held, image_digest: string): Promise<'started' | 'cancel' | 'stale'> {
+    return (await scripts.run('start', claim.job_id, claim.epoch, image_digest)) as 'started' | 'cancel' | 'stale';
+  },
+
+  async settle(claim: Claim, settlement: Settlement): Promise<SettleReply> {
+    const [kind, state] = (await scripts.run(
+      'settle',
+      claim.job_id,
+      claim.epoch,
+      settlement.type,
+      settlement.cause ?? '',
+      settlement.exit_code ?? '',
+      settlement.message ?? '',
+      settlement.delay_ms,
+      MAX_RESTARTS,
+      toEntry(claim, settlement),
+    )) as [string, string];
+    return kind === 'settled' ? { kind, state: state as JobState } : { kind: 'stale', state };
+  },
+
+  /** In the order given. */
+  async renew(held: Held[]): Promise<LeaseState[]> {
+    if (held.length === 0) return [];
+    const pairs = held.flatMap(({ job_id, epoch }) => [job_id, epoch]);
+    return (await scripts.run('renew', LEASE_MS, ...pairs)) as LeaseState[];
+  },
+
+  /** Takes jobs away from workers that have stopped renewing; returns the jobs' ids. */
+  async expire(limit = 100): Promise<string[]> {
+    return (await scripts.run('expire', LEASE_MARGIN_MS, MAX_RESTARTS, limit)) as string[];
+  },
+});
+
+export type Claims = ReturnType<typeof createClaims>;

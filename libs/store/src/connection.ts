@@ -1,0 +1,40 @@
+import { Redis, type RedisOptions } from 'ioredis';
+
+/**
+ * What a connection is for decides how it fails:
+ * - `request`: somebody waits for the answer. Fails within a second and a half while the broker is away, so that the API can say
+ *   so in time.
+ * - `steady`: a worker's or a relay's own work. Waits for the broker to come back, however long it takes.
+ * - `blocking`: waits inside Redis (XREAD BLOCK, SUBSCRIBE); shared with nobody.
+ */
+export type ConnectionUse = 'request' | 'steady' | 'blocking';
+
+const OPTIONS: Record<ConnectionUse, RedisOptions> = {
+  request: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 1_500, connectTimeout: 1_500 },
+  steady: { maxRetriesPerRequest: null },
+  blocking: { maxRetriesPerRequest: null },
+};
+
+const retryStrategy = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2_000);
+
+/** Accepts `redis://`, `rediss://`, `unix://` and a bare socket path. */
+export const parseRedisUrl = (url: string): RedisOptions => {
+  if (url.startsWith('unix://')) return { path: url.slice('unix://'.length) };
+  if (url.startsWith('/')) return { path: url };
+  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new Error('REDIS_URL must begin with redis://, rediss:// or unix://, or be the path of a socket');
+  }
+  const { hostname, port, username, password, pathname, protocol } = new URL(url);
+  return {
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port || 6379),
+    db: Number(pathname.slice(1) || 0),
+    ...(username ? { username: decodeURIComponent(username) } : {}),
+    ...(password ? { password: decodeURIComponent(password) } : {}),
+    ...(protocol === 'rediss:' ? { tls: {} } : {}),
+  };
+};
+
+/** The caller listens for `error`; ioredis goes on connecting by itself. */
+export const openRedis = (url: string, use: ConnectionUse): Redis =>
+  new Redis({ ...parseRedisUrl(url), ...OPTIONS[use], retryStrategy } as Omit<RedisOptions, 'replyMapping'>);

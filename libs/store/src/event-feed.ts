@@ -1,0 +1,78 @@
+import type { JobEvent } from '@berth/domain';
+import type { Redis } from 'ioredis';
+import type { Keys } from './keys.js';
+
+export interface FeedEvent extends JobEvent {
+  job_id: string;
+  class: string;
+}
+
+/** `resynced`: events may have been missed; look at the record again. */
+export type FeedListener = (event: FeedEvent | 'resynced') => void;
+
+export interface EventFeed {
+  /** Returns what ends the subscription. Listeners must not throw. */
+  subscribe(listener: FeedListener): () => void;
+  close(): Promise<void>;
+}
+
+type StreamReply = [string, [string, string[]][]][] | null;
+
+const BLOCK_MS = 5_000;
+const RETRY_MS = 200;
+
+const toFeedEvent = (fields: string[]): FeedEvent => {
+  const map = Object.fromEntries(fields.map((field, i) => [field, fields[i + 1] ?? '']).filter((_, i) => i % 2 === 0));
+  return { ...(JSON.parse(map.event ?? '{}') as JobEvent), job_id: map.job ?? '', class: map.class ?? '' };
+};
+
+/**
+ * One reader of the stream of all events for a whole process, fanned out in memory: a thousand waiting clients cost Redis one
+ * blocked connection. It carries on after the last event it saw, so a broken connection loses nothing that the stream still
+ * holds; after each break it says `resynced` all the same, because the stream is bounded.
+ */
+export const openEventFeed = async (redis: Redis, keys: Keys): Promise<EventFeed> => {
+  const listeners = new Set<FeedListener>();
+  let closed = false;
+  const emit = (event: FeedEvent | 'resynced') => {
+    for (const listener of listeners) listener(event);
+  };
+  const readLast = async (): Promise<string> => {
+    const [last] = await redis.xrevrange(keys.events, '+', '-', 'COUNT', 1);
+    return last?.[0] ?? '0-0';
+  };
+
+  const readNext = async (last: string): Promise<string> => {
+    const reply = (await redis.xread('COUNT', 500, 'BLOCK', BLOCK_MS, 'STREAMS', keys.events, last)) as StreamReply;
+    const entries = reply?.[0]?.[1] ?? [];
+    for (const [, fields] of entries) emit(toFeedEvent(fields));
+    return entries.at(-1)?.[0] ?? last;
+  };
+
+  const follow = async (start: string): Promise<void> => {
+    let broken = false;
+    for (let last = start; !closed; ) {
+      try {
+        last = await readNext(last);
+        if (broken) emit('resynced');
+        broken = false;
+      } catch {
+        broken = true;
+        if (!closed) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  };
+
+  const following = follow(await readLast());
+  return {
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      closed = true;
+      redis.disconnect();
+      await following;
+    },
+  };
+};

@@ -1,0 +1,48 @@
+import type { Redis } from 'ioredis';
+import { createBacklog } from './backlog.js';
+import { createClaims } from './claims.js';
+import { readJobTotals } from './counters.js';
+import { createJobList } from './job-list.js';
+import { createJobStore } from './job-store.js';
+import { createKeys } from './keys.js';
+import { createLogStore } from './log-store.js';
+import { createRetention } from './retention.js';
+import { createScripts } from './scripts.js';
+import { createWorkerRegistry } from './worker-registry.js';
+
+export * from './backlog.js';
+export * from './channels.js';
+export * from './claims.js';
+export * from './connection.js';
+export * from './counters.js';
+export * from './event-feed.js';
+export * from './job-id.js';
+export * from './job-list.js';
+export * from './job-record.js';
+export * from './job-store.js';
+export { createKeys, type Keys } from './keys.js';
+export * from './log-store.js';
+export * from './worker-registry.js';
+
+/** Everything that is kept about jobs and machines, over one connection. */
+export const createStore = (redis: Redis, prefix: string) => {
+  const keys = createKeys(prefix);
+  const scripts = createScripts(redis, prefix);
+  return {
+    keys,
+    jobs: createJobStore(redis, keys, scripts),
+    list: createJobList(redis, keys),
+    claims: createClaims(scripts),
+    backlog: createBacklog(scripts),
+    logs: createLogStore(redis, keys),
+    workers: createWorkerRegistry(redis, keys),
+    retention: createRetention(scripts),
+    readTotals: () => readJobTotals(redis, keys),
+    /** Throws where the broker does not answer. */
+    ping: async (): Promise<void> => {
+      await redis.ping();
+    },
+  };
+};
+
+export type Store = ReturnType<typeof createStore>;

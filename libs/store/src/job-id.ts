@@ -1,0 +1,27 @@
+import { randomFillSync } from 'node:crypto';
+
+/**
+ * A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits, so that ids sort by time as text. Within one
+ * process ids of one millisecond count up by the 12 bits after the version, so that they keep the order of submission.
+ */
+export const createJobId = (now_ms: number): string => {
+  counter = now_ms === lastMs ? counter + 1 : randomStart();
+  lastMs = now_ms;
+  const random = randomFillSync(new Uint8Array(8));
+  random[0] = ((random[0] ?? 0) & 0x3f) | 0x80;
+  const time = now_ms.toString(16).padStart(12, '0');
+  const count = (counter & 0xfff).toString(16).padStart(3, '0');
+  const tail = Buffer.from(random).toString('hex');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${count}-${tail.slice(0, 4)}-${tail.slice(4)}`;
+};
+
+let lastMs = 0;
+let counter = 0;
+
+/** Leaves room for 2,048 ids and more in one millisecond before the order among them is lost. */
+const randomStart = (): number => (randomFillSync(new Uint16Array(1))[0] ?? 0) & 0x7ff;
+
+const JOB_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Whether a text has the form of a job id (any lower-case UUID). */
+export const isJobId = (text: string): boolean => JOB_ID.test(text);

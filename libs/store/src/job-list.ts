@@ -1,0 +1,94 @@
+import type { JobState } from '@berth/domain';
+import type { Redis } from 'ioredis';
+import { type JobRecord, toJobRecord, type WireFormat } from './job-record.js';
+import type { Keys } from './keys.js';
+
+export interface JobFilter {
+  state?: JobState;
+  /** `name=value`, as it was submitted. */
+  label?: string;
+  name?: string;
+  format?: WireFormat;
+}
+
+export interface JobPage {
+  jobs: JobRecord[];
+  /** The id to go on after, or null where the list has ended. A page may be shorter than asked for and still go on. */
+  next: string | null;
+}
+
+/** So many entries of an index are looked at for one page at the most: what a page costs does not grow with the jobs. */
+const SCAN_LIMIT = 2_000;
+const BATCH = 50;
+
+const matches = (job: JobRecord, filter: JobFilter): boolean => {
+  if (filter.state && job.state !== filter.state) return false;
+  if (filter.name !== undefined && job.spec.name !== filter.name) return false;
+  if (filter.format && job.format !== filter.format) return false;
+  if (filter.label === undefined) return true;
+  const [name = '', ...value] = filter.label.split('=');
+  return job.spec.labels[name] === value.join('=');
+};
+
+const toIndexes = (keys: Keys, filter: JobFilter): string[] => {
+  const indexes: string[] = [];
+  if (filter.label !== undefined) indexes.push(keys.jobsLabelled(filter.label));
+  if (filter.name !== undefined) indexes.push(keys.jobsNamed(filter.name));
+  if (filter.format && filter.format !== 'v1') indexes.push(keys.jobsOfFormat(filter.format));
+  if (filter.state) indexes.push(keys.jobsInState(filter.state));
+  return indexes.length > 0 ? indexes : [keys.jobs];
+};
+
+export const createJobList = (redis: Redis, keys: Keys) => {
+  const readBatch = async (ids: string[]): Promise<(JobRecord | null)[]> =>
+    Promise.all(ids.map(async (id) => toJobRecord(id, await redis.hgetall(keys.job(id)))));
+
+  /** Of the indexes that apply, the shortest. */
+  const pickIndex = async (filter: JobFilter): Promise<string> => {
+    const indexes = toIndexes(keys, filter);
+    const sizes = await Promise.all(indexes.map((index) => redis.zcard(index)));
+    return indexes[sizes.indexOf(Math.min(...sizes))] ?? keys.jobs;
+  };
+
+  /** The jobs of an index, newest first; null for one that is gone. Ends by itself after SCAN_LIMIT. */
+  async function* readIndex(index: string, after: string | undefined): AsyncGenerator<[string, JobRecord | null]> {
+    let from = after === undefined ? '+' : `(${after}`;
+    for (let scanned = 0; scanned < SCAN_LIMIT; scanned += BATCH) {
+      const ids = await redis.zrange(index, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, BATCH);
+      const jobs = await readBatch(ids);
+      yield* ids.map((id, i): [string, JobRecord | null] => [id, jobs[i] ?? null]);
+      if (ids.length < BATCH) return;
+      from = `(${ids.at(-1)}`;
+    }
+  }
+
+  return {
+    /** Newest first, beginning after (older than) the job `after`. */
+    async list(filter: JobFilter, limit: number, after?: string): Promise<JobPage> {
+      const jobs: JobRecord[] = [];
+      let seen = after;
+      let scanned = 0;
+      for await (const [id, job] of readIndex(await pickIndex(filter), after)) {
+        if (jobs.length === limit) return { jobs, next: seen ?? null };
+        seen = id;
+        scanned += 1;
+        if (job && matches(job, filter)) jobs.push(job);
+      }
+      return { jobs, next: scanned >= SCAN_LIMIT ? (seen ?? null) : null };
+    },
+
+    /** How many jobs there are in each state. */
+    async countByState(states: readonly JobState[]): Promise<Record<JobState, number>> {
+      const counts = await Promise.all(states.map((state) => redis.zcard(keys.jobsInState(state))));
+      return Object.fromEntries(states.map((state, i) => [state, counts[i] ?? 0])) as Record<JobState, number>;
+    },
+
+    /** When the oldest pending job was submitted, in Unix milliseconds. */
+    async oldestPending(): Promise<JobRecord | null> {
+      const [id] = await redis.zrange(keys.jobsInState('pending'), '-', '+', 'BYLEX', 'LIMIT', 0, 1);
+      return id === undefined ? null : toJobRecord(id, await redis.hgetall(keys.job(id)));
+    },
+  };
+};
+
+export type JobList = ReturnType<typeof createJobList>;

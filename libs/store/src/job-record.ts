@@ -1,0 +1,81 @@
+import type { Cause, JobSpec, JobState } from '@berth/domain';
+
+/** Which wire format a job came in by; reads answer in the same one. */
+export type WireFormat = 'v1' | 'coordinator' | 'workload';
+
+/** One ended epoch. Times are Unix milliseconds by the broker's clock. */
+export interface AttemptRecord {
+  attempt: number;
+  epoch: number;
+  node: string;
+  image_digest: string | null;
+  started_at: number | null;
+  finished_at: number;
+  exit_code: number | null;
+  cause: Cause | null;
+  message?: string;
+  warning?: string;
+}
+
+/** What the store knows of a job. Times are Unix milliseconds by the broker's clock. */
+export interface JobRecord {
+  job_id: string;
+  state: JobState;
+  class: string;
+  format: WireFormat;
+  spec: JobSpec;
+  /** The request as a kept wire format sent it, for its replies. */
+  request: Record<string, unknown> | null;
+  priority: number;
+  created_at: number;
+  /** Start of the present or last attempt's container. */
+  started_at: number | null;
+  first_started_at: number | null;
+  finished_at: number | null;
+  cause: Cause | null;
+  exit_code: number | null;
+  message: string | null;
+  node: string | null;
+  image_digest: string | null;
+  epoch: number;
+  /** The attempt that runs or comes next, from 1. */
+  attempt: number;
+  attempts: AttemptRecord[];
+  cancel_requested: boolean;
+  /** Not started again before this time: back-off after a failed attempt. */
+  due_at: number | null;
+}
+
+type Fields = Record<string, string | undefined>;
+
+const toNumber = (value: string | undefined): number | null =>
+  value === undefined || value === '' ? null : Number(value);
+const toText = (value: string | undefined): string | null => (value === undefined || value === '' ? null : value);
+
+/** A job's hash as it stands in Redis, or null where there is none. */
+export const toJobRecord = (job_id: string, fields: Fields): JobRecord | null => {
+  if (fields.state === undefined || fields.spec === undefined) return null;
+  return {
+    job_id,
+    state: fields.state as JobState,
+    class: fields.class ?? '',
+    format: (fields.format ?? 'v1') as WireFormat,
+    spec: JSON.parse(fields.spec) as JobSpec,
+    request: fields.request ? (JSON.parse(fields.request) as Record<string, unknown>) : null,
+    priority: Number(fields.priority),
+    created_at: Number(fields.created_at),
+    started_at: toNumber(fields.started_at),
+    first_started_at: toNumber(fields.first_started_at),
+    finished_at: toNumber(fields.finished_at),
+    cause: toText(fields.cause) as Cause | null,
+    exit_code: toNumber(fields.exit_code),
+    message: toText(fields.message),
+    node: toText(fields.node),
+    image_digest: toText(fields.image_digest),
+    epoch: Number(fields.epoch ?? 0),
+    attempt: Number(fields.attempt ?? 1),
+    attempts: JSON.parse(`[${fields.attempts ?? ''}]`) as AttemptRecord[],
+    cancel_requested: fields.intent === 'cancel',
+    due_at: toNumber(fields.due_at),
+  };
+};

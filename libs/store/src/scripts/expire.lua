@@ -1,0 +1,17 @@
+-- Takes jobs away from workers that stopped renewing. ARGV: prefix, margin in ms, max_restarts, limit. Returns their ids.
+local at = now_ms()
+local ids = redis.call('ZRANGEBYSCORE', prefix .. ':leases', '-inf', at - tonumber(ARGV[2]), 'LIMIT', 0, ARGV[4])
+for _, id in ipairs(ids) do
+  local job = redis.call('HMGET', job_key(id), 'state', 'epoch', 'attempt', 'node', 'started_at')
+  if job[1] == 'running' then
+    settle(id, 'lost', at, {
+      epoch = job[2], attempt = job[3], cause = 'node_lost', exit_code = '', message = '', delay_ms = 0,
+      max_restarts = tonumber(ARGV[3]),
+      entry = '{"attempt":' .. job[3] .. ',"epoch":' .. job[2] .. ',"node":' .. cjson.encode(job[4])
+        .. ',"started_at":' .. (job[5] or 'null') .. ',"exit_code":null',
+    })
+  else
+    redis.call('ZREM', prefix .. ':leases', id)
+  end
+end
+return ids

@@ -1,0 +1,148 @@
+-- Shared by every script that changes a job: it is put in front of each of them.
+--
+-- A change of state is one compare-and-set: look up the edge, set the fields, move the job between the state indexes, append the
+-- event to the job's history and to the stream of all events. Redis runs a script alone, so no reader sees half of it, and of two
+-- callers that want different ends exactly one finds the edge. A terminal state has no edges: it absorbs everything.
+--
+-- Time is the broker's. ARGV[1] is always the key prefix; names are built as in keys.ts (one Redis, not a cluster).
+
+local prefix = ARGV[1]
+
+local EDGES = {
+  submitted = {},
+  claimed = { pending = 'running' },
+  started = { running = 'running' },
+  cancel_requested = { running = 'running' },
+  completed = { running = 'completed' },
+  failed = { pending = 'failed', running = 'failed' },
+  cancelled = { pending = 'cancelled', running = 'cancelled' },
+  retried = { running = 'pending' },
+  released = { running = 'pending' },
+  lost = { running = 'pending' },
+}
+
+local TERMINAL = { completed = true, failed = true, cancelled = true }
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function job_key(id) return prefix .. ':job:' .. id end
+
+-- `data` is a JSON object as text.
+local function append_event(id, class, type, state, at, data)
+  local key = job_key(id)
+  local seq = redis.call('HINCRBY', key, 'events', 1)
+  local event = '{"seq":' .. seq .. ',"type":"' .. type .. '","at":' .. at .. ',"state":"' .. state .. '","data":' .. data .. '}'
+  redis.call('RPUSH', key .. ':events', event)
+  redis.call('XADD', prefix .. ':events', 'MAXLEN', '~', 20000, '*', 'job', id, 'class', class, 'event', event)
+end
+
+-- Returns the new state, or nil and the present state (false where there is no such job).
+local function transition(id, type, at, data)
+  local key = job_key(id)
+  local job = redis.call('HMGET', key, 'state', 'class')
+  local from = job[1]
+  local to = from and EDGES[type] and EDGES[type][from]
+  if not to then return nil, from end
+  if from ~= to then
+    redis.call('HSET', key, 'state', to)
+    redis.call('ZREM', prefix .. ':jobs:state:' .. from, id)
+    redis.call('ZADD', prefix .. ':jobs:state:' .. to, 0, id)
+  end
+  append_event(id, job[2], type, to, at, data)
+  return to
+end
+
+-- Higher priority first, then older first. Both fit a double exactly: priority in steps of 2^44 above the milliseconds.
+local function backlog_score(priority, created_at)
+  return (100 - priority) * 17592186044416 + created_at
+end
+
+local function to_backlog(id)
+  local job = redis.call('HMGET', job_key(id), 'class', 'priority', 'created_at')
+  redis.call('ZREM', prefix .. ':dispatched:' .. job[1], id)
+  redis.call('ZADD', prefix .. ':backlog:' .. job[1], backlog_score(tonumber(job[2]), tonumber(job[3])), id)
+end
+
+local function leave_queues(id, class)
+  redis.call('ZREM', prefix .. ':backlog:' .. class, id)
+  redis.call('ZREM', prefix .. ':dispatched:' .. class, id)
+  redis.call('ZREM', prefix .. ':due', id)
+end
+
+local function add_reserved(engine, sign, centicpus, memory_mb, gpus)
+  local key = prefix .. ':engine:' .. engine .. ':reserved'
+  redis.call('HINCRBY', key, 'centicpus', sign * centicpus)
+  redis.call('HINCRBY', key, 'memory_mb', sign * memory_mb)
+  redis.call('HINCRBY', key, 'gpus', sign * gpus)
+end
+
+local function observe(name, class, milliseconds)
+  local counters = prefix .. ':counters'
+  local bounds = { @BUCKET_BOUNDS_MS@ }
+  for _, bound in ipairs(bounds) do
+    if milliseconds <= bound then
+      redis.call('HINCRBY', counters, name .. '|' .. class .. '|' .. bound, 1)
+      break
+    end
+  end
+  redis.call('HINCRBY', counters, name .. '|' .. class .. '|sum', milliseconds)
+  redis.call('HINCRBY', counters, name .. '|' .. class .. '|count', 1)
+end
+
+local function finish(id, class, state, cause, at)
+  redis.call('HSET', job_key(id), 'finished_at', at, 'cause', cause)
+  redis.call('ZADD', prefix .. ':finished', at, id)
+  redis.call('HINCRBY', prefix .. ':counters', 'finished|' .. class .. '|' .. state .. '|' .. cause, 1)
+end
+
+-- Ends the present epoch of a running job with an event that leads on (see job.ts): gives back what it reserved, notes the attempt,
+-- and puts the job where it belongs now. The caller has checked the epoch. Two decisions are made here, because only here nothing can come
+-- between: a recorded cancel wins over every other end, since whoever asked was told so; and a job that keeps losing its
+-- workers ends as `poison`.
+local function settle(id, type, at, ended)
+  local key = job_key(id)
+  local job = redis.call('HMGET', key, 'class', 'engine', 'centicpus', 'memory_mb', 'gpus', 'intent', 'started_at', 'restarts')
+  local class, cause = job[1], ended.cause
+  if job[6] == 'cancel' then
+    type, cause = 'cancelled', 'cancelled'
+  elseif type == 'lost' and tonumber(job[8] or 0) + 1 >= ended.max_restarts then
+    type, cause = 'failed', 'poison'
+  end
+  local data = '{"attempt":' .. ended.attempt .. ',"epoch":' .. ended.epoch
+  if cause ~= '' then data = data .. ',"cause":"' .. cause .. '"' end
+  if ended.exit_code ~= '' then data = data .. ',"exit_code":' .. ended.exit_code end
+  if type == 'retried' then data = data .. ',"due_at":' .. (at + ended.delay_ms) end
+  local to, present = transition(id, type, at, data .. '}')
+  if not to then return nil, present end
+
+  redis.call('ZREM', prefix .. ':leases', id)
+  redis.call('HDEL', key, 'owner')
+  add_reserved(job[2], -1, job[3], job[4], job[5])
+  redis.call('PUBLISH', prefix .. ':engine:' .. job[2], 'room')
+  if type ~= 'released' then
+    local quoted = cause == '' and 'null' or '"' .. cause .. '"'
+    local entry = ended.entry .. ',"finished_at":' .. at .. ',"cause":' .. quoted .. '}'
+    local before = redis.call('HGET', key, 'attempts')
+    redis.call('HSET', key, 'attempts', (before and before .. ',' or '') .. entry)
+  end
+  if job[7] and type ~= 'released' and type ~= 'lost' then observe('runtime', class, math.max(0, at - tonumber(job[7]))) end
+
+  if TERMINAL[to] then
+    redis.call('HSET', key, 'exit_code', ended.exit_code, 'message', ended.message)
+    finish(id, class, to, cause, at)
+  else
+    redis.call('HDEL', key, 'started_at')
+    if type == 'lost' then redis.call('HINCRBY', key, 'restarts', 1) end
+    if type == 'retried' then
+      redis.call('HINCRBY', key, 'attempt', 1)
+      redis.call('HSET', key, 'restarts', 0, 'due_at', at + ended.delay_ms)
+      redis.call('ZADD', prefix .. ':due', at + ended.delay_ms, id)
+    else
+      to_backlog(id)
+    end
+  end
+  return to
+end
