@@ -3,6 +3,7 @@ export type ErrorCode =
   | 'invalid_request'
   | 'unsupported_media_type'
   | 'body_too_large'
+  | 'headers_too_large'
   | 'not_found'
   | 'method_not_allowed'
   | 'job_finished'

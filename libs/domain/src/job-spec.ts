@@ -1,12 +1,10 @@
 import { z } from 'zod';
-import { type Resources, toCenticpus } from './resources.js';
+import { LEAST_ASK, type Resources, toCenticpus } from './resources.js';
 
 /** Linux refuses a single argument or environment entry of 128 KiB or more (MAX_ARG_STRLEN, `man 2 execve`). */
 const MAX_ARG_BYTES = 128 * 1024 - 1;
 const MAX_ARGS = 1_000;
 const MAX_TEXT_BYTES = 192 * 1024;
-/** The engine refuses less than 6 MB of memory. */
-const MIN_MEMORY_MB = 6;
 export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
 export const DEFAULT_TIMEOUT_SECONDS = 3600;
 export const DEFAULT_WORKDIR = '/workspace';
@@ -58,16 +56,33 @@ export const commandSchema = z
   .union([argv, script], { error: 'must be a list of arguments, or a string for /bin/sh -c' })
   .refine((c) => bytes(typeof c === 'string' ? c : c.join(' ')) <= MAX_TEXT_BYTES, 'must be at most 192 KiB in all');
 
+/** What is wrong with a key, in the words of the key's own schema. */
+const error: z.core.$ZodErrorMap = (issue) =>
+  issue.code === 'invalid_key' ? issue.issues?.map((one) => one.message).join('; ') : undefined;
+
+/** A record drops a key named `__proto__` before it looks at it; what a user sent is refused, not dropped. */
+const map = <Key extends z.ZodType<string, string>>(key: Key, value: z.ZodString) =>
+  z.preprocess(
+    (input: Record<string, string>, context) => {
+      if (typeof input === 'object' && input !== null && Object.hasOwn(input, '__proto__')) {
+        context.addIssue({ code: 'custom', path: ['__proto__'], message: 'must not be used as a name' });
+      }
+      return input;
+    },
+    z.record(key, value, { error }),
+  );
+
 const label = z
   .string()
   .regex(
     /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/,
-    'must be 1 to 63 letters, digits, dots, dashes, slashes or underscores',
+    'must be 1 to 63 letters, digits, dots, dashes, slashes or underscores, a letter or digit first and last',
   );
 
-export const labelsSchema = z
-  .record(label, printable(128))
-  .refine((labels) => Object.keys(labels).length <= 32, 'must hold at most 32 labels');
+export const labelsSchema = map(label, printable(128)).refine(
+  (labels) => Object.keys(labels).length <= 32,
+  'must hold at most 32 labels',
+);
 
 const envName = z
   .string()
@@ -77,9 +92,14 @@ const envName = z
     'must not begin with BERTH_, which is kept for what Berth tells the job',
   );
 
-export const envSchema = z
-  .record(envName, text)
-  .refine((env) => Object.keys(env).length <= 1_000, 'must hold at most 1,000 variables');
+export const envSchema = map(envName, text)
+  .refine((env) => Object.keys(env).length <= 1_000, 'must hold at most 1,000 variables')
+  .superRefine((env, context) => {
+    for (const [name, value] of Object.entries(env)) {
+      if (bytes(`${name}=${value}`) <= MAX_ARG_BYTES) continue;
+      context.addIssue({ code: 'custom', path: [name], message: 'must be shorter than 128 KiB with its name' });
+    }
+  });
 
 const workdirSchema = text
   .refine((s) => s.startsWith('/'), 'must be an absolute path')
@@ -108,7 +128,7 @@ export const jobSpecSchema = z.strictObject({
   env: envSchema.default({}),
   workdir: workdirSchema.default(DEFAULT_WORKDIR),
   cpus: cpusSchema.default(1),
-  memory_mb: z.number().int().min(MIN_MEMORY_MB).max(16_777_216).default(256),
+  memory_mb: z.number().int().min(LEAST_ASK.memory_mb).max(16_777_216).default(256),
   timeout_seconds: z.number().int().min(1).max(MAX_TIMEOUT_SECONDS).default(DEFAULT_TIMEOUT_SECONDS),
   stop_grace_seconds: z.number().int().min(0).max(300).default(10),
   network: networkSchema.default('none'),

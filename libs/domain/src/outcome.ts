@@ -34,6 +34,7 @@ export type Intent = 'cancel' | 'timeout';
 /** What the engine shows of a container after its end. Only this decides how it ended. */
 export type ExitReport =
   | { kind: 'exited'; exit_code: number; oom_killed: boolean; started_at: number | null; finished_at: number }
+  | { kind: 'start_failed'; message: string; exit_code: number }
   | { kind: 'removed' }
   | { kind: 'engine_restarted' };
 
@@ -42,11 +43,11 @@ export type ExitReport =
  * exception: whoever asked was told that the job is cancelled, so it is.
  */
 export const toOutcome = (report: ExitReport, intent: Intent | undefined): Outcome => {
-  const exit_code = report.kind === 'exited' ? report.exit_code : null;
+  const exit_code = 'exit_code' in report ? report.exit_code : null;
   if (intent === 'cancel') return { kind: 'cancelled', exit_code };
   if (intent === 'timeout' && exit_code !== 0) return { kind: 'timeout', exit_code };
   if (report.kind === 'removed') return { kind: 'removed_externally' };
-  if (report.kind === 'engine_restarted') return { kind: 'engine_restarted' };
+  if (report.kind === 'engine_restarted' || report.kind === 'start_failed') return report;
   if (report.exit_code !== 0 && report.oom_killed) return { kind: 'out_of_memory', exit_code: report.exit_code };
   return { kind: 'exited', exit_code: report.exit_code };
 };

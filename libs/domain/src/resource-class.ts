@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { clip, fits, type Resources, toCenticpus } from './resources.js';
+import { clip, fits, LEAST_ASK, type Resources, toCenticpus } from './resources.js';
 
 /** How a class's containers are locked down: see `docs/architecture.md`, "Containers". */
 export const profileSchema = z.enum(['standard', 'strict']);
@@ -11,7 +11,7 @@ export const resourceClassSchema = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be a lower-case word of at most 32 letters, digits and dashes'),
   max_cpus: z.number().min(0.01).max(1024),
-  max_memory_mb: z.number().int().min(6).max(16_777_216),
+  max_memory_mb: z.number().int().min(LEAST_ASK.memory_mb).max(16_777_216),
   max_gpus: z.number().int().min(0).max(64).default(0),
   profile: profileSchema.default('standard'),
 });
@@ -48,5 +48,7 @@ export const findClass = (classes: ResourceClass[], ask: Resources): ResourceCla
  * Whether a machine could hold at least one job of the class. The machine's share of the class's largest job is itself
  * a job; if that one belongs to a smaller class, every job of this class is too big for the machine.
  */
-export const canServe = (classes: ResourceClass[], c: ResourceClass, capacity: Resources): boolean =>
-  findClass(classes, clip(toClassLimits(c), capacity)) === c;
+export const canServe = (classes: ResourceClass[], c: ResourceClass, capacity: Resources): boolean => {
+  const share = clip(toClassLimits(c), capacity);
+  return fits(LEAST_ASK, share) && findClass(classes, share) === c;
+};

@@ -9,6 +9,9 @@ export interface Resources {
 
 export const NO_RESOURCES: Resources = { centicpus: 0, memory_mb: 0, gpus: 0 };
 
+/** The smallest job there is. The engine refuses less than 6 MB of memory. */
+export const LEAST_ASK: Resources = { centicpus: 1, memory_mb: 6, gpus: 0 };
+
 export const fits = (ask: Resources, room: Resources): boolean =>
   ask.centicpus <= room.centicpus && ask.memory_mb <= room.memory_mb && ask.gpus <= room.gpus;
 

@@ -22,8 +22,11 @@ export interface Delivery {
 }
 
 export interface Consumer {
-  /** Waits for the next message of the class; undefined once closed. Call it again only after it has returned. */
+  /** Waits for the next message of the class; undefined once stopped. Call it again only after it has returned. */
   take(): Promise<Delivery | undefined>;
+  /** From now on a message that `take` gets goes back, and it gives undefined. Messages already taken can still be ended. */
+  stopTaking(): void;
+  /** Ends a waiting `take`. */
   close(): Promise<void>;
 }
 
@@ -86,7 +89,8 @@ export const openConsumer = ({ className, redis, prefix, worker: name, onError }
       while (!closed) {
         try {
           const delivery = await takeOnce();
-          if (delivery) return delivery;
+          if (delivery && !closed) return delivery;
+          await delivery?.handBack();
         } catch (error) {
           if (closed) return undefined;
           onError(error as Error);
@@ -94,6 +98,9 @@ export const openConsumer = ({ className, redis, prefix, worker: name, onError }
         }
       }
       return undefined;
+    },
+    stopTaking() {
+      closed = true;
     },
     async close() {
       closed = true;

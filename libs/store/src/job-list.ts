@@ -83,6 +83,15 @@ export const createJobList = (redis: Redis, keys: Keys) => {
       return Object.fromEntries(states.map((state, i) => [state, counts[i] ?? 0])) as Record<JobState, number>;
     },
 
+    /** How many pending jobs of a class wait in the backlog, and for how many BullMQ holds a message. */
+    async countQueued(className: string): Promise<{ backlog: number; dispatched: number }> {
+      const [backlog, dispatched] = await Promise.all([
+        redis.zcard(keys.backlog(className)),
+        redis.zcard(keys.dispatched(className)),
+      ]);
+      return { backlog, dispatched };
+    },
+
     /** When the oldest pending job was submitted, in Unix milliseconds. */
     async oldestPending(): Promise<JobRecord | null> {
       const [id] = await redis.zrange(keys.jobsInState('pending'), '-', '+', 'BYLEX', 'LIMIT', 0, 1);

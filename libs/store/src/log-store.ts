@@ -67,8 +67,8 @@ interface Wanted {
   accepts: (entry: LogEntry) => boolean;
 }
 
-async function* readBackwards(redis: Redis, key: string): AsyncGenerator<LogEntry> {
-  for (let before = '+'; ; ) {
+async function* readBackwards(redis: Redis, key: string, from = '+'): AsyncGenerator<LogEntry> {
+  for (let before = from; ; ) {
     const raw = (await redis.xrevrangeBuffer(key, before, '-', 'COUNT', PAGE)) as unknown as RawEntry[];
     yield* raw.map(toEntry);
     const last = raw.at(-1)?.[0];
@@ -111,6 +111,10 @@ export const createLogStore = (redis: Redis, keys: Keys) => ({
     const raw = await redis.xrangeBuffer(keys.log(job_id), from, '+', 'COUNT', PAGE);
     return (raw as unknown as RawEntry[]).map(toEntry);
   },
+
+  /** Pieces newest first, beginning with the one of the given id, or the last one before it. */
+  readBackwards: (job_id: string, from = '+'): AsyncGenerator<LogEntry> =>
+    readBackwards(redis, keys.log(job_id), from),
 
   /** The last bytes of both streams of one attempt. */
   async readTails(job_id: string, attempt: number, max_bytes: number): Promise<Record<'stdout' | 'stderr', LogTail>> {

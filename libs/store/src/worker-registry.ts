@@ -13,9 +13,6 @@ export interface Heartbeat {
   capacity: Resources;
   classes: string[];
   running: number;
-  region: string;
-  datacenter: string;
-  address: string;
   started_at: number;
   at: number;
 }

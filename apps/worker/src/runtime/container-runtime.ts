@@ -54,6 +54,8 @@ export type OutputSink = (stream: OutputStream, chunk: Buffer) => void;
 export interface EngineInfo {
   /** Stable for the life of the engine's data folder: two workers on one engine see the same id. */
   id: string;
+  /** The machine's name, for people. */
+  name: string;
   version: string;
   cpus: number;
   memory_mb: number;
@@ -111,11 +113,18 @@ export class RuntimeFault extends Error {
   readonly code: FaultCode;
   /** Whether the same call may succeed later without anyone changing the job. */
   readonly retryable: boolean;
+  /** With `start_failed`, the exit code that the engine gave the container: 127 not found, 126 not executable. */
+  readonly exit_code: number | null;
 
-  constructor(code: FaultCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+  constructor(
+    code: FaultCode,
+    message: string,
+    options: { retryable?: boolean; exit_code?: number; cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.name = 'RuntimeFault';
     this.code = code;
     this.retryable = options.retryable ?? false;
+    this.exit_code = options.exit_code ?? null;
   }
 }

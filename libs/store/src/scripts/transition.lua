@@ -74,9 +74,9 @@ end
 
 local function add_reserved(engine, sign, centicpus, memory_mb, gpus)
   local key = prefix .. ':engine:' .. engine .. ':reserved'
-  redis.call('HINCRBY', key, 'centicpus', sign * centicpus)
-  redis.call('HINCRBY', key, 'memory_mb', sign * memory_mb)
-  redis.call('HINCRBY', key, 'gpus', sign * gpus)
+  for field, amount in pairs({ centicpus = centicpus, memory_mb = memory_mb, gpus = gpus }) do
+    redis.call('HINCRBY', key, field, string.format('%d', sign * amount))
+  end
 end
 
 local function observe(name, class, milliseconds)

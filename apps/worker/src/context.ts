@@ -1,0 +1,91 @@
+import type { ResourceClass, Resources } from '@berth/domain';
+import { createWorkerMetrics, type WorkerMetrics } from '@berth/metrics';
+import { type Channels, createStore, openChannels, openRedis, type Store } from '@berth/store';
+import type { Redis } from 'ioredis';
+import { type Logger, pino } from 'pino';
+import { toCapacity, toServedClasses } from './capacity.js';
+import type { WorkerConfig } from './config.js';
+import { keepLeases, type Leases } from './leases.js';
+import { createRoom, type Room } from './room.js';
+import type { AttemptContext } from './run-attempt.js';
+import type { ContainerRuntime, EngineInfo } from './runtime/container-runtime.js';
+import { createDockerRuntime } from './runtime/docker/docker-runtime.js';
+
+/** Everything that a worker is made of, built in order. `close` takes it apart in reverse. */
+export interface WorkerContext {
+  config: WorkerConfig;
+  log: Logger;
+  redis: Redis;
+  store: Store;
+  channels: Channels;
+  runtime: ContainerRuntime;
+  engine: EngineInfo;
+  node: string;
+  capacity: Resources;
+  served: ResourceClass[];
+  leases: Leases;
+  room: Room;
+  metrics: WorkerMetrics;
+  attempts: AttemptContext;
+  close(): Promise<void>;
+}
+
+/** Parts that tests put in place of the real ones. */
+export interface Overrides {
+  runtime?: ContainerRuntime;
+  log?: Logger;
+}
+
+const openConnection = (config: WorkerConfig, use: 'steady' | 'blocking', log: Logger): Redis => {
+  const redis = openRedis(config.redisUrl, use);
+  redis.on('error', (err) => log.warn({ err: { message: err.message } }, 'the broker does not answer'));
+  return redis;
+};
+
+/** The deepest wait in here is for the engine and the broker to answer. */
+export const openWorkerContext = async (config: WorkerConfig, overrides: Overrides = {}): Promise<WorkerContext> => {
+  const log = overrides.log ?? pino({ level: config.logLevel, base: { process: 'worker', worker: config.worker } });
+  const redis = openConnection(config, 'steady', log);
+  const store = createStore(redis, config.prefix);
+  const channels = openChannels(openConnection(config, 'blocking', log));
+  const runtime =
+    overrides.runtime ??
+    createDockerRuntime({ installation: config.prefix, engine: config.dockerHost, probe_image: config.defaultImage });
+  const engine = await runtime.describe();
+  const node = config.node ?? engine.name;
+  const capacity = toCapacity(engine, config);
+  const leases = keepLeases(store.claims, log);
+  const attempts: AttemptContext = {
+    runtime,
+    claims: store.claims,
+    logs: store.logs,
+    leases,
+    node,
+    installation: config.prefix,
+    logLimitBytes: config.logLimitBytes,
+    profileOf: (name) => config.classes.find((c) => c.name === name)?.profile ?? 'strict',
+    log: log.child({ node }),
+  };
+  return {
+    config,
+    log,
+    redis,
+    store,
+    channels,
+    runtime,
+    engine,
+    node,
+    capacity,
+    served: toServedClasses(config.classes, capacity),
+    leases,
+    room: createRoom(),
+    metrics: createWorkerMetrics(),
+    attempts,
+    async close() {
+      leases.close();
+      await runtime.close();
+      await channels.close();
+      redis.disconnect();
+    },
+  };
+};

@@ -1,0 +1,157 @@
+import type { LogPiece, LogStore } from '@berth/store';
+import type { Logger } from 'pino';
+import type { OutputSink, OutputStream } from './runtime/container-runtime.js';
+import { createWorkloadLines } from './workload-lines.js';
+
+/** Pieces are stored when they have grown to this size, or after this time, whichever comes first. */
+const PIECE_BYTES = 64 * 1024;
+const FLUSH_MS = 20;
+/** Beyond the limit the last bytes of each stream are kept all the same: errors stand at the end. */
+const TAIL_BYTES = 32 * 1024;
+
+/** The last bytes of a stream, in a fixed amount of memory. */
+const createTail = () => {
+  let ring = Buffer.alloc(0);
+  let end = 0;
+  let total = 0;
+  return {
+    get total() {
+      return total;
+    },
+    push(chunk: Buffer): void {
+      if (ring.length === 0) ring = Buffer.alloc(TAIL_BYTES);
+      total += chunk.length;
+      for (let rest = chunk.subarray(Math.max(0, chunk.length - TAIL_BYTES)); rest.length > 0; ) {
+        const copied = rest.copy(ring, end);
+        rest = rest.subarray(copied);
+        end = (end + copied) % TAIL_BYTES;
+      }
+    },
+    read: (): Buffer =>
+      total < TAIL_BYTES ? ring.subarray(0, total) : Buffer.concat([ring.subarray(end), ring.subarray(0, end)]),
+  };
+};
+
+const toCharacterLength = (first: number): number => (first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1);
+
+/** How many bytes at the end are the beginning of a UTF-8 character whose rest has not come yet: 0 to 3. */
+export const countUnfinished = (bytes: Buffer): number => {
+  for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
+    const byte = bytes[bytes.length - back] ?? 0;
+    if ((byte & 0xc0) !== 0x80) return toCharacterLength(byte) > back ? back : 0;
+  }
+  return 0;
+};
+
+/** Output on its way to the store, in order of arrival. Pieces end between characters, so that each can be decoded alone. */
+const createPieceQueue = (attempt: number) => {
+  let pending: { stream: OutputStream; chunks: Buffer[] }[] = [];
+  let size = 0;
+  return {
+    get size() {
+      return size;
+    },
+    push(stream: OutputStream, bytes: Buffer): void {
+      size += bytes.length;
+      const current = pending.at(-1);
+      if (current?.stream === stream) current.chunks.push(bytes);
+      else pending.push({ stream, chunks: [bytes] });
+    },
+    /** All but a character that is not whole yet; `last` takes that too. */
+    take(last: boolean): LogPiece[] {
+      const pieces: LogPiece[] = [];
+      const held: typeof pending = [];
+      for (const { stream, chunks } of pending) {
+        const bytes = Buffer.concat(chunks);
+        const cut = last ? bytes.length : bytes.length - countUnfinished(bytes);
+        if (cut > 0) pieces.push({ stream, attempt, bytes: bytes.subarray(0, cut) });
+        if (cut < bytes.length) held.push({ stream, chunks: [bytes.subarray(cut)] });
+      }
+      pending = held;
+      size = 0;
+      return pieces;
+    },
+  };
+};
+
+export interface Output {
+  sink: OutputSink;
+  /** Stores what is left, with a note where something was cut. Sent before it returns its promise, so a later call comes after it. */
+  close(): Promise<void>;
+}
+
+export interface OutputOptions {
+  job_id: string;
+  attempt: number;
+  limitBytes: number;
+  logs: LogStore;
+  log: Logger;
+  /** Whether clients of the workload runner's format read this job's lines from their own list. */
+  workloadLines: boolean;
+}
+
+/**
+ * Takes a container's output at whatever speed it comes and stores it in pieces, in order of arrival. It never stalls the container and
+ * holds at most the limit in memory: beyond it, bytes are counted and dropped but for a tail of each stream.
+ */
+export const openOutput = (options: OutputOptions): Output => {
+  const { job_id, attempt, limitBytes, logs, log } = options;
+  const lines = options.workloadLines ? createWorkloadLines() : undefined;
+  const tails = { stdout: createTail(), stderr: createTail() };
+  const queue = createPieceQueue(attempt);
+  let kept = 0;
+  let storing = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
+
+  const store = (pieces: LogPiece[]): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (pieces.length === 0) return;
+    const sent = logs.append(job_id, pieces);
+    const listed = lines ? logs.appendWorkloadLines(job_id, lines.take()) : undefined;
+    storing = Promise.all([storing, sent, listed]).then(
+      () => {},
+      (err) => log.warn({ err, job_id }, 'could not store output'),
+    );
+  };
+  const keep = (stream: OutputStream, bytes: Buffer): void => {
+    kept += bytes.length;
+    queue.push(stream, bytes);
+    lines?.push(stream, bytes);
+    if (queue.size >= PIECE_BYTES) store(queue.take(false));
+    else timer ??= setTimeout(() => store(queue.take(false)), FLUSH_MS);
+  };
+
+  return {
+    sink(stream, chunk) {
+      const room = limitBytes - kept;
+      if (room > 0) keep(stream, Buffer.from(chunk.subarray(0, room)));
+      if (chunk.length > room) tails[stream].push(chunk.subarray(Math.max(0, room)));
+    },
+    async close() {
+      lines?.end();
+      store([...queue.take(true), ...toCutPieces(attempt, tails)]);
+      await storing;
+    },
+  };
+};
+
+type Tails = Record<OutputStream, ReturnType<typeof createTail>>;
+
+/** What is stored in place of the bytes beyond the limit: a note, then the tails. */
+const toCutPieces = (attempt: number, tails: Tails): LogPiece[] => {
+  const ends = (['stdout', 'stderr'] as const).map((stream) => ({
+    stream,
+    tail: tails[stream],
+    bytes: tails[stream].read(),
+  }));
+  const dropped = ends.reduce((sum, { tail, bytes }) => sum + tail.total - bytes.length, 0);
+  if (dropped === 0) return toPieces(attempt, ends);
+  const note = `\n[berth] ${dropped} bytes of output were cut here; what follows is the end of it.\n`;
+  return [{ stream: 'note', attempt, bytes: Buffer.from(note) }, ...toPieces(attempt, ends)];
+};
+
+const toPieces = (attempt: number, ends: { stream: OutputStream; bytes: Buffer }[]): LogPiece[] =>
+  ends
+    .filter(({ bytes }) => bytes.length > 0)
+    .map(({ stream, bytes }) => ({ stream, attempt, bytes: Buffer.from(bytes) }));

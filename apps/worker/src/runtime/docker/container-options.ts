@@ -1,0 +1,107 @@
+import type { Profile } from '@berth/domain';
+import type { ContainerOptions } from '../container-runtime.js';
+import { toLabels } from './container-labels.js';
+
+const MIB = 1024 * 1024;
+const NANO_PER_CENTICPU = 10_000_000;
+/** `nobody`, by number: an image need not know the name. */
+const STRICT_USER = '65534:65534';
+
+/** What the engine and the machine decide, not the job. */
+export interface EngineChoices {
+  oci_runtime: string;
+  /** The egress bridge's id. Needed only where the job asks for it. */
+  egress_network: string | undefined;
+  /** A file on the engine's machine that names `localhost`; without one the engine has to set up a network of nothing. */
+  hosts_file: string | undefined;
+  /** How many files a process may hold open. An engine cannot give more than it has itself. */
+  open_files: number;
+}
+
+/**
+ * The body of the engine's create call. Everything in HostConfig is a constant, a choice of ours or a checked number of
+ * the job: no object of the job's is ever spread into it, so that no field of a spec can reach an option of the engine.
+ */
+export const toCreateBody = (options: ContainerOptions, engine: EngineChoices) => ({
+  Image: options.image,
+  Entrypoint: options.argv,
+  Cmd: [],
+  Env: toEnv(options),
+  WorkingDir: options.workdir,
+  Labels: toLabels(options.labels),
+  ...(options.profile === 'strict' ? { User: STRICT_USER } : {}),
+  Tty: false,
+  OpenStdin: false,
+  StopSignal: 'SIGTERM',
+  Healthcheck: { Test: ['NONE'] },
+  NetworkDisabled: options.network === 'none' && engine.hosts_file !== undefined,
+  HostConfig: toHostConfig(options, engine),
+});
+
+const toHostConfig = (options: ContainerOptions, engine: EngineChoices) => ({
+  ...FIXED,
+  Runtime: engine.oci_runtime,
+  NetworkMode: toNetworkMode(options, engine),
+  NanoCpus: checked(options.centicpus, 'centicpus') * NANO_PER_CENTICPU,
+  Memory: checked(options.memory_mb, 'memory_mb') * MIB,
+  MemorySwap: checked(options.memory_mb, 'memory_mb') * MIB,
+  Ulimits: [
+    { Name: 'nofile', Soft: engine.open_files, Hard: engine.open_files },
+    { Name: 'core', Soft: 0, Hard: 0 },
+  ],
+  ReadonlyRootfs: options.profile === 'strict',
+  Tmpfs: toTmpfs(options.profile, options.memory_mb),
+  Mounts: options.network === 'none' && engine.hosts_file !== undefined ? [toHostsMount(engine.hosts_file)] : [],
+});
+
+/** The same for every container. Seccomp and AppArmor are the engine's defaults, which hold where nothing is said. */
+const FIXED = {
+  Privileged: false,
+  CapAdd: [],
+  CapDrop: ['ALL'],
+  SecurityOpt: ['no-new-privileges'],
+  PidsLimit: 256,
+  OomScoreAdj: 500,
+  OomKillDisable: false,
+  Init: true,
+  IpcMode: 'private',
+  AutoRemove: false,
+  RestartPolicy: { Name: 'no', MaximumRetryCount: 0 },
+  LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
+} as const;
+
+const toNetworkMode = (options: ContainerOptions, engine: EngineChoices): string => {
+  if (options.network === 'none') return 'none';
+  if (engine.egress_network === undefined) throw new Error('egress was asked for without its network');
+  return engine.egress_network;
+};
+
+/** A full tmpfs must say "no space left" before the memory limit kills the job, so both together are less than it. */
+const toTmpfs = (profile: Profile, memory_mb: number): Record<string, string> => {
+  if (profile === 'standard') return {};
+  const tmp = Math.max(1, Math.floor(memory_mb / 4));
+  const workspace = Math.max(1, Math.floor(memory_mb / 2));
+  return {
+    '/tmp': `rw,noexec,nosuid,nodev,mode=1777,size=${tmp}m`,
+    '/workspace': `rw,exec,nosuid,nodev,uid=65534,gid=65534,mode=0755,size=${workspace}m`,
+  };
+};
+
+const toHostsMount = (source: string) => ({ Type: 'bind', Source: source, Target: '/etc/hosts', ReadOnly: true });
+
+/** What Berth tells the job stands last and cannot be replaced by the user's own. */
+const toEnv = ({ env, labels }: ContainerOptions): string[] => {
+  const told = {
+    BERTH_JOB_ID: labels.job_id,
+    BERTH_ATTEMPT: String(labels.attempt),
+    BERTH_EPOCH: String(labels.epoch),
+  };
+  const own = Object.entries(env).filter(([name]) => !(name in told));
+  return [...own, ...Object.entries(told)].map(([name, value]) => `${name}=${value}`);
+};
+
+/** The schema has checked it already; a number that is none must not become "no limit". */
+const checked = (value: number, name: string): number => {
+  if (!Number.isSafeInteger(value) || value <= 0) throw new Error(`${name} must be a whole number above 0`);
+  return value;
+};

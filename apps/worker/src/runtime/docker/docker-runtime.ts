@@ -1,0 +1,142 @@
+import type Docker from 'dockerode';
+import type { Container, ContainerOptions, ContainerRuntime, ContainerSummary } from '../container-runtime.js';
+import { RuntimeFault } from '../container-runtime.js';
+import { INSTALLATION_LABEL, parseLabels } from './container-labels.js';
+import { toCreateBody } from './container-options.js';
+import { createDockerContainer } from './docker-container.js';
+import { callWithin, DEADLINES, isAnswering, openEngine } from './engine-calls.js';
+import { describeEngine, type EngineDescription } from './engine-description.js';
+import { type EngineEvents, openEngineEvents } from './engine-events.js';
+import { toCreateFault, toReadFault } from './faults.js';
+import { prepareHostsFile } from './hosts-file.js';
+import { createImages } from './images.js';
+import { createLifecycleGate, type LifecycleGate } from './lifecycle-gate.js';
+import { createNetworks, type Networks } from './networks.js';
+
+export interface DockerRuntimeOptions {
+  /** Labels our containers, and hides those of any other installation from us. */
+  installation: string;
+  /** `unix:///path` or `tcp://host:port`; without it, DOCKER_HOST or the usual socket. */
+  engine?: string | undefined;
+  /** The OCI runtime to use. Without it: crun where a probe container runs with it, else the engine's default. */
+  oci_runtime?: string | undefined;
+  /** An image that holds `true`, for the probe. It is not pulled; where it is missing the engine's default is used. */
+  probe_image?: string | undefined;
+  /** How many containers may be created, started or removed at once. Default: twice the engine's CPUs. */
+  lifecycle_slots?: number | undefined;
+  /** Default: 10 minutes. */
+  pull_limit_seconds?: number | undefined;
+}
+
+/** Opens no connection until it is used. */
+export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRuntime => {
+  const docker = openEngine(options.engine);
+  const images = createImages(docker, (options.pull_limit_seconds ?? 600) * 1_000);
+  const networks = createNetworks(docker);
+  const describe = remember(() => describeEngine(docker, options));
+  const sizedGate = remember(async () => {
+    const size = options.lifecycle_slots ?? 2 * (await describe()).cpus;
+    return createLifecycleGate(size);
+  });
+  const gate: LifecycleGate = { pass: async (call) => (await sizedGate()).pass(call) };
+  const stops = new Set<() => void>();
+  let events: EngineEvents | undefined;
+  let closed = false;
+
+  const open = (id: string, created: boolean): Container => {
+    if (closed) throw new RuntimeFault('engine_unavailable', 'The runtime is closed');
+    events ??= openEngineEvents(docker, options.installation);
+    const onClose = (stop: () => void) => {
+      stops.add(stop);
+      return () => stops.delete(stop);
+    };
+    const isEngineUp = () => isAnswering(options.engine);
+    return createDockerContainer({ docker, events, gate, isEngineUp, onClose }, id, created);
+  };
+
+  return {
+    describe,
+    resolveImage: images.resolve,
+    create: async (asked) => {
+      const engine = await describe();
+      const egress_network = await toEgressNetwork(networks, asked);
+      const id = await gate.pass(() =>
+        createContainer(docker, asked, { ...engine, egress_network, probe_image: options.probe_image }),
+      );
+      return open(id, true);
+    },
+    list: () => listContainers(docker, options.installation),
+    open: (id) => open(id, false),
+    close: async () => {
+      closed = true;
+      for (const stop of stops) stop();
+      await events?.close();
+    },
+  };
+};
+
+/** Makes it once; a failure is not remembered. */
+const remember = <T>(make: () => Promise<T>): (() => Promise<T>) => {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+};
+
+const toEgressNetwork = async (networks: Networks, { network }: ContainerOptions): Promise<string | undefined> =>
+  network === 'egress' ? await networks.resolveEgress() : undefined;
+
+type Engine = EngineDescription & { egress_network: string | undefined; probe_image: string | undefined };
+
+/**
+ * The engine also refuses with 400 where our hosts file is gone, which `docker volume prune` does. That is no fault of the
+ * job's, so the file is put back and the call made once more.
+ */
+const createContainer = async (docker: Docker, options: ContainerOptions, engine: Engine): Promise<string> => {
+  try {
+    return await createOnce(docker, options, engine);
+  } catch (error) {
+    const refused = error instanceof RuntimeFault && error.code === 'start_failed';
+    if (!refused || options.network !== 'none' || engine.hosts_file === undefined) throw error;
+    if (engine.probe_image === undefined) throw error;
+    await prepareHostsFile(docker, engine.probe_image).catch(() => undefined);
+    return await createOnce(docker, options, engine);
+  }
+};
+
+/** The name goes into the URL, all else into the body: what stands in a URL ends up in logs. */
+const createOnce = async (docker: Docker, options: ContainerOptions, engine: Engine): Promise<string> => {
+  const request = { _query: { name: options.name }, _body: toCreateBody(options, engine) };
+  const container = await callWithin(DEADLINES.create, (abortSignal) =>
+    docker.createContainer({ ...request, abortSignal } as Docker.ContainerCreateOptions),
+  ).catch((error: unknown) => {
+    throw toCreateFault(error);
+  });
+  return container.id;
+};
+
+const STATES: Record<string, ContainerSummary['state']> = {
+  created: 'created',
+  running: 'running',
+  paused: 'running',
+  restarting: 'running',
+};
+
+const listContainers = async (docker: Docker, installation: string): Promise<ContainerSummary[]> => {
+  const filters = { label: [`${INSTALLATION_LABEL}=${installation}`] };
+  const found = await callWithin(DEADLINES.read, (abortSignal) =>
+    docker.listContainers({ all: true, filters, abortSignal }),
+  ).catch((error: unknown) => {
+    throw toReadFault(error);
+  });
+  return found.flatMap((c) => {
+    const labels = parseLabels(c.Labels);
+    if (labels === undefined) return [];
+    const name = (c.Names[0] ?? '').replace(/^\//, '');
+    return [{ id: c.Id, name, labels, state: STATES[c.State] ?? 'ended' }];
+  });
+};
