@@ -69,9 +69,9 @@ export const startWorker = async (context: WorkerContext): Promise<RunningWorker
       for (const consumer of consumers) consumer.stopTaking();
       room.signal();
       leases.askAll('release');
-      await Promise.race([Promise.all(running), sleep(STOP_LIMIT_MS)]);
+      await Promise.race([Promise.all(running), sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
       await Promise.all(consumers.map((consumer) => consumer.close()));
-      await Promise.race([Promise.all(loops), sleep(TAKE_LIMIT_MS)]);
+      await Promise.race([Promise.all(loops), sleep(TAKE_LIMIT_MS, undefined, { ref: false })]);
       await housekeeping.close();
       unsubscribe();
       await heartbeat.close();

@@ -62,14 +62,15 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
       idempotency ? sha256(idempotency.body) : '',
       IDEMPOTENCY_SECONDS,
       job.request ? JSON.stringify(job.request) : '',
-    )) as [string, string?];
+    )) as [string, string?, string?];
     if (reply[0] === 'conflict') {
       throw new AppError(
         'idempotency_key_reused',
         'This Idempotency-Key was used with another body. Send the same body again, or use a new key.',
       );
     }
-    return { job_id: reply[1] ?? job_id, created_at, replayed: reply[0] === 'replayed' };
+    const [kind, known_id = job_id, known_at = created_at] = reply;
+    return { job_id: known_id, created_at: Number(known_at), replayed: kind === 'replayed' };
   },
 
   async read(job_id: string): Promise<JobRecord | null> {

@@ -88,7 +88,14 @@ export const createFakeRuntime = (
   close: async () => undefined,
 });
 
-const INFO: EngineInfo = { id: 'fake-engine', name: 'fake-node', version: '0', cpus: 4, memory_mb: 8192, oci_runtime: 'fake' };
+const INFO: EngineInfo = {
+  id: 'fake-engine',
+  name: 'fake-node',
+  version: '0',
+  cpus: 4,
+  memory_mb: 8192,
+  oci_runtime: 'fake',
+};
 
 const toFakeDigest = (image: string): string => `sha256:${createHash('sha256').update(image).digest('hex')}`;
 

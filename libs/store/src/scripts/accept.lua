@@ -1,7 +1,7 @@
 -- Accepts a job: idempotency key, record, indexes, history and backlog, all or nothing.
 -- ARGV: prefix, id, created_at, class, centicpus, memory_mb, gpus, priority, format, spec, name, labels (a=1\nb=2),
 --       idempotency hash, body hash, key lifetime in s, request (what a kept wire format wants back).
--- Returns {'accepted'}, {'replayed', id} or {'conflict'}.
+-- Returns {'accepted'}, {'replayed', id, created_at} or {'conflict'}.
 local id, created_at, class = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local idempotency = ARGV[13]
 
@@ -10,7 +10,7 @@ if idempotency ~= '' then
   local known = redis.call('GET', key)
   if known then
     local known_id, known_body = string.match(known, '^(%S+) (%S+)$')
-    if known_body == ARGV[14] then return { 'replayed', known_id } end
+    if known_body == ARGV[14] then return { 'replayed', known_id, redis.call('HGET', job_key(known_id), 'created_at') } end
     return { 'conflict' }
   end
   redis.call('SET', key, id .. ' ' .. ARGV[14], 'EX', ARGV[15])

@@ -13,7 +13,16 @@ const engine: EngineChoices = {
 /** Names an attacker would try, beside anything at all: they must end up as data or nowhere. */
 const name = fc.oneof(
   fc.string(),
-  fc.constantFrom('Privileged', 'HostConfig', 'Binds', '__proto__', 'constructor', 'CapAdd', 'NetworkMode', 'BERTH_EPOCH'),
+  fc.constantFrom(
+    'Privileged',
+    'HostConfig',
+    'Binds',
+    '__proto__',
+    'constructor',
+    'CapAdd',
+    'NetworkMode',
+    'BERTH_EPOCH',
+  ),
 );
 
 const options: fc.Arbitrary<ContainerOptions> = fc.record({
@@ -113,7 +122,13 @@ describe('the create body', () => {
   });
 
   test('ignores what is no option of ours, even where it got past the types', () => {
-    const smuggled = { ...example, Privileged: true, HostConfig: { Binds: ['/:/host'] }, User: '0', Volumes: { '/x': {} } };
+    const smuggled = {
+      ...example,
+      Privileged: true,
+      HostConfig: { Binds: ['/:/host'] },
+      User: '0',
+      Volumes: { '/x': {} },
+    };
     expect(toCreateBody(smuggled, engine)).toStrictEqual(toCreateBody(example, engine));
   });
 
