@@ -16,6 +16,8 @@ export interface Berth {
   /** Holds until the job has ended. */
   wait(job_id: string): Promise<Job>;
   waitForState(job_id: string, state: string): Promise<Job>;
+  /** Until the job's stdout so far is this. */
+  waitForOutput(job_id: string, stdout: string): Promise<Job>;
   startWorker(env?: Record<string, string>): Promise<Process>;
   startApi(): Promise<Process>;
   api: Process;
@@ -143,6 +145,12 @@ export const startBerth = async ({ workers = 1, env = {} }: BerthOptions = {}): 
         },
         60_000,
       );
+    },
+    async waitForOutput(job_id, stdout) {
+      return until(`job ${job_id} to write`, async () => {
+        const { body } = await berth.request('GET', `/v1/jobs/${job_id}`);
+        return body.stdout === stdout ? (body as Job) : undefined;
+      });
     },
     async startApi() {
       const child = track(startProcess('apps/api/dist/main.js', shared));

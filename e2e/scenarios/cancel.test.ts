@@ -15,10 +15,10 @@ describe('cancel', () => {
     const { job_id } = await berth.submit({
       command: "trap 'echo got TERM; exit 0' TERM; echo up; while true; do sleep 0.1; done",
     });
-    await berth.waitForState(job_id, 'running');
+    await berth.waitForOutput(job_id, 'up\n');
     expect((await cancel(job_id)).status).toBe(200);
     const job = await berth.wait(job_id);
-    expect(job).toMatchObject({ state: 'cancelled', cause: 'cancelled' });
+    expect(job).toMatchObject({ state: 'cancelled', cause: 'cancelled', exit_code: 0, stdout: 'up\ngot TERM\n' });
     const again = await cancel(job_id);
     expect(again.status).toBe(200);
     expect(again.body.state).toBe('cancelled');
@@ -29,7 +29,7 @@ describe('cancel', () => {
       command: "trap '' TERM; echo deaf; while true; do sleep 0.1; done",
       stop_grace_seconds: 1,
     });
-    await berth.waitForState(job_id, 'running');
+    await berth.waitForOutput(job_id, 'deaf\n');
     await cancel(job_id);
     expect(await berth.wait(job_id)).toMatchObject({ state: 'cancelled', exit_code: 137 });
   });
