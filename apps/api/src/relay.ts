@@ -21,7 +21,8 @@ export const WINDOW = 512;
 const BATCH = 100;
 const SWEEP_MS = 1_000;
 /** A message that nobody has taken for so long is looked at. */
-const OVERDUE_MS = 30_000;
+const OVERDUE_MS = 5_000;
+const LOOKED_AT = 50;
 
 interface RelayOptions {
   store: Store;
@@ -61,7 +62,7 @@ export const startRelay = ({ store, producer, feed, classes, log }: RelayOptions
   };
 
   const sweepClass = async (className: string): Promise<void> => {
-    for (const { job_id, dispatch } of await store.backlog.overdue(className, OVERDUE_MS)) {
+    for (const { job_id, dispatch } of await store.backlog.overdue(className, OVERDUE_MS, LOOKED_AT)) {
       if (!(await producer.isLive(className, job_id, dispatch))) await store.backlog.redispatch(job_id, className);
     }
   };

@@ -1,1 +1,3 @@
+export * from './api-metrics.js';
+export * from './job-metrics.js';
 export * from './worker-metrics.js';

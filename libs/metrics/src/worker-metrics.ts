@@ -1,31 +1,33 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 
-export interface WorkerMetrics {
-  attemptStarted(): void;
-  attemptEnded(success: boolean): void;
-  render(): Promise<string>;
-}
-
-/** What one worker process counts. The `executions_*` names are the runner's, kept for its clients. */
-export const createWorkerMetrics = (): WorkerMetrics => {
+/** What a worker process knows of itself. The `executions_*` names are the runner's, whose clients know them. */
+export const createWorkerMetrics = () => {
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const all = new Counter({ name: 'executions_total', help: 'Attempts that this worker has ended', registers });
-  const good = new Counter({
+  const registers = [registry];
+  const ended = new Counter({ name: 'executions_total', help: 'Total number of executions', registers });
+  const succeeded = new Counter({
     name: 'executions_success_total',
-    help: 'Attempts that ended with exit code 0',
+    help: 'Total number of successful executions',
     registers,
   });
-  const bad = new Counter({ name: 'executions_failed_total', help: 'Attempts that ended otherwise', registers });
-  const running = new Gauge({ name: 'berth_worker_attempts_running', help: 'Attempts in this worker now', registers });
+  const failed = new Counter({ name: 'executions_failed_total', help: 'Total number of failed executions', registers });
+  const running = new Gauge({
+    name: 'berth_worker_containers_running',
+    help: 'Attempts that this worker runs now.',
+    registers,
+  });
   return {
-    attemptStarted: () => running.inc(),
-    attemptEnded(success) {
+    contentType: registry.contentType,
+    attemptStarted: (): void => running.inc(),
+    attemptEnded(success: boolean): void {
       running.dec();
-      all.inc();
-      (success ? good : bad).inc();
+      ended.inc();
+      (success ? succeeded : failed).inc();
     },
-    render: () => registry.metrics(),
+    /** Prometheus text. */
+    render: (): Promise<string> => registry.metrics(),
   };
 };
+
+export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>;

@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs';
+import { DEFAULT_CLASSES, imageSchema, type ResourceClass, resourceClassesSchema } from '@berth/domain';
+import { parseRedisUrl } from '@berth/store';
+import { z } from 'zod';
+
+export const PUBLIC_BIND_CONSENT = 'yes-anyone-who-can-reach-it-can-run-code';
+
+const isLoopbackAddress = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host);
+
+const redisUrl = z.string().superRefine((url, context) => {
+  try {
+    parseRedisUrl(url);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+  }
+});
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+/** Every environment variable that the API reads; README's table says what each is for. */
+const environmentSchema = z.object({
+  REDIS_URL: redisUrl.default('redis://127.0.0.1:6379'),
+  BERTH_PREFIX: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9:_-]{0,63}$/i)
+    .default('berth'),
+  BERTH_HOST: z.string().default('127.0.0.1'),
+  BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(8000),
+  BERTH_ALLOW_PUBLIC_BIND: z.string().optional(),
+  BERTH_CLASSES_FILE: z.string().optional(),
+  BERTH_DEFAULT_IMAGE: imageSchema.default('busybox:stable'),
+  BERTH_ALLOWED_REGISTRIES: list.default([]),
+  BERTH_RETENTION_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(60)
+    .default(7 * 24 * 3600),
+  BERTH_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(8_192),
+  BERTH_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+
+const findBindProblem = (host: string | undefined, consent: string | undefined): string[] => {
+  if (host === undefined || isLoopbackAddress(host) || consent === PUBLIC_BIND_CONSENT) return [];
+  return [
+    'BERTH_HOST is not a loopback address, and the API has no keys yet: whoever reaches it can run code on your machines. ' +
+      `Bind to 127.0.0.1, or set BERTH_ALLOW_PUBLIC_BIND=${PUBLIC_BIND_CONSENT}`,
+  ];
+};
+
+export interface ApiConfig {
+  redisUrl: string;
+  prefix: string;
+  host: string;
+  port: number;
+  /** Bound to loopback: only requests that name a loopback host are answered. */
+  loopbackOnly: boolean;
+  classes: ResourceClass[];
+  defaultImage: string;
+  /** Registries that may be pulled from although they are no public names, for example `localhost:5000`. */
+  allowedRegistries: string[];
+  retentionSeconds: number;
+  maxConnections: number;
+  logLevel: string;
+}
+
+const readClasses = (path: string | undefined, problems: string[]): ResourceClass[] => {
+  if (path === undefined) return DEFAULT_CLASSES;
+  try {
+    return resourceClassesSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    const detail = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    problems.push(`BERTH_CLASSES_FILE ${detail}`);
+    return [];
+  }
+};
+
+/** Throws one error that names every variable that is wrong. */
+export const toApiConfig = (environment: Record<string, string | undefined>): ApiConfig => {
+  const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = environmentSchema.safeParse(env);
+  const problems = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  problems.push(...findBindProblem(env.BERTH_HOST, env.BERTH_ALLOW_PUBLIC_BIND));
+  const classes = readClasses(env.BERTH_CLASSES_FILE, problems);
+  if (!parsed.success || problems.length > 0) throw new Error(`The configuration is wrong:\n${problems.join('\n')}`);
+  const it = parsed.data;
+  return {
+    redisUrl: it.REDIS_URL,
+    prefix: it.BERTH_PREFIX,
+    host: it.BERTH_HOST,
+    port: it.BERTH_PORT,
+    loopbackOnly: isLoopbackAddress(it.BERTH_HOST),
+    classes,
+    defaultImage: it.BERTH_DEFAULT_IMAGE,
+    allowedRegistries: it.BERTH_ALLOWED_REGISTRIES,
+    retentionSeconds: it.BERTH_RETENTION_SECONDS,
+    maxConnections: it.BERTH_MAX_CONNECTIONS,
+    logLevel: it.BERTH_LOG_LEVEL,
+  };
+};
+
+export const readApiConfig = (): ApiConfig => toApiConfig(process.env);

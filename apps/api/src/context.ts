@@ -1,0 +1,79 @@
+import { createApiMetrics } from '@berth/metrics';
+import type { Producer } from '@berth/queue';
+import type { Logger } from 'pino';
+import type { AppParts } from './app.js';
+import { openBroker } from './broker.js';
+import type { ApiConfig } from './config.js';
+import { startJanitor } from './janitor.js';
+import { createJobs } from './jobs.js';
+import { createLogReader } from './log-reader.js';
+import { type Relay, startRelay } from './relay.js';
+import { createWaiters } from './waiters.js';
+
+/** Everything that an API process holds, for the app and for whoever ends it. */
+export interface ApiContext extends AppParts {
+  /** For the board. */
+  producer: Producer;
+  /** Ends every wait and stream in good order; new ones end at once. */
+  stop(): void;
+  /** In reverse order of opening; what a broken broker holds up is left behind. */
+  close(): Promise<void>;
+}
+
+export interface ContextOverrides {
+  now?: () => number;
+  /** For tests that look at the backlog themselves. */
+  relay?: Relay;
+}
+
+const CLOSE_MS = 1_000;
+
+/** Builds everything in order. */
+export const openContext = async (
+  config: ApiConfig,
+  log: Logger,
+  overrides: ContextOverrides = {},
+): Promise<ApiContext> => {
+  const { now = Date.now } = overrides;
+  const { classes, defaultImage, allowedRegistries, loopbackOnly, retentionSeconds } = config;
+  const broker = await openBroker(config, log);
+  const { store, steadyStore, feed, channels, producer } = broker;
+  const classNames = classes.map(({ name }) => name);
+  const relay = overrides.relay ?? startRelay({ store: steadyStore, producer, feed, classes: classNames, log });
+  const janitor = startJanitor({ forget: steadyStore.retention.forget, retentionSeconds, now, log });
+  const readJob = store.jobs.read;
+  const waiters = createWaiters({ feed, readJob, now });
+  const jobs = createJobs({
+    store: store.jobs,
+    classes,
+    defaultImage,
+    allowedRegistries,
+    onAccepted: relay.kick,
+    onCancelled: (className, job_id, dispatch) => {
+      producer.remove(className, job_id, dispatch).catch((err) => log.debug({ err, job_id }, 'left a message behind'));
+    },
+  });
+  const reader = createLogReader({ logs: store.logs, channels, toChannel: store.keys.logChannel, waiters, readJob });
+  const metrics = createApiMetrics();
+  const stopping = new AbortController();
+  const stop = () => stopping.abort();
+  const close = async (): Promise<void> => {
+    stop();
+    waiters.close();
+    await inTime(janitor.close());
+    await inTime(relay.close());
+    await inTime(broker.close());
+  };
+  const shutdown = stopping.signal;
+  return { store, jobs, waiters, reader, producer, metrics, classes, loopbackOnly, shutdown, now, log, stop, close };
+};
+
+/** Waits, but not for ever. */
+const inTime = async (closing: Promise<void>): Promise<void> => {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_MS);
+  });
+  await Promise.race([closing, limit]);
+  clearTimeout(timer);
+};

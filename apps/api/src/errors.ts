@@ -1,0 +1,104 @@
+import { AppError, type ErrorCode, type Problem } from '@berth/domain';
+import { isUnavailable } from '@berth/store';
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+
+type Status = 400 | 404 | 405 | 409 | 413 | 415 | 421 | 422 | 431 | 500 | 503;
+
+/** The one place where a code becomes a status. */
+const STATUSES: Record<ErrorCode, { status: Status; title: string }> = {
+  invalid_request: { status: 400, title: 'The request is not valid' },
+  unsupported_media_type: { status: 415, title: 'The body is not of a supported type' },
+  body_too_large: { status: 413, title: 'The body is too large' },
+  headers_too_large: { status: 431, title: 'There are too many headers' },
+  not_found: { status: 404, title: 'Not found' },
+  method_not_allowed: { status: 405, title: 'The method is not allowed here' },
+  job_finished: { status: 409, title: 'The job has already finished' },
+  idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used with another body' },
+  no_class_fits: { status: 422, title: 'No resource class holds the job' },
+  registry_not_allowed: { status: 422, title: 'Images from this registry are not allowed' },
+  host_not_allowed: { status: 421, title: 'The Host header is not allowed' },
+  unavailable: { status: 503, title: 'The service is not available' },
+  internal: { status: 500, title: 'Internal error' },
+};
+
+const RETRY_AFTER_SECONDS = 2;
+const MAX_PROBLEMS = 100;
+
+/** `application/problem+json`, RFC 9457. */
+export interface ProblemDocument {
+  type: string;
+  title: string;
+  status: Status;
+  detail: string;
+  code: ErrorCode;
+  errors?: Problem[];
+  [member: string]: unknown;
+}
+
+/** Anything that is thrown, as the caller's fault, the broker's absence or a bug of ours. */
+export const toAppError = (error: unknown): AppError => {
+  if (error instanceof AppError) return error;
+  if (isUnavailable(error)) return new AppError('unavailable', 'Redis does not answer. Try again in a few seconds.');
+  return new AppError('internal', 'This is a bug in Berth. The log of the API says more.');
+};
+
+export const toProblem = (error: AppError): ProblemDocument => {
+  const { status, title } = STATUSES[error.code];
+  return {
+    type: `urn:berth:problem:${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    ...(error.problems.length > 0 ? { errors: error.problems.slice(0, MAX_PROBLEMS) } : {}),
+    ...error.details,
+  };
+};
+
+export const toProblemResponse = (error: AppError, headers: Record<string, string> = {}): Response => {
+  const problem = toProblem(error);
+  const retry = problem.status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers: { 'content-type': 'application/problem+json', ...retry, ...headers },
+  });
+};
+
+/** Logs what is not the caller's fault and maps all of it. */
+export const createErrorHandler =
+  (log: Logger) =>
+  (err: unknown): Response => {
+    const error = toAppError(err);
+    if (error.code === 'internal') log.error({ err }, 'a request met a bug');
+    else if (error.code === 'unavailable') log.warn({ err }, 'the broker does not answer');
+    return toProblemResponse(error);
+  };
+
+const toPath = (path: readonly PropertyKey[]): string =>
+  path.reduce<string>((text, step) => text + (typeof step === 'number' ? `[${step}]` : `.${toShortName(step)}`), '$');
+
+const toShortName = (name: PropertyKey): string => String(name).slice(0, 128);
+
+type Issue = z.core.$ZodIssue;
+
+/** The alternative of a union that the input was meant to be: the first one that it has the type of. */
+const findMeant = (branches: Issue[][]): Issue[] | undefined =>
+  branches.find((issues) => issues.every((issue) => issue.code !== 'invalid_type' || issue.path.length > 0));
+
+const toIssueProblems = (issue: Issue, parent: readonly PropertyKey[]): Problem[] => {
+  const path = [...parent, ...issue.path];
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: toPath([...path, key]), message: 'is not a known field' }));
+  }
+  if (issue.code === 'invalid_key') {
+    return issue.issues.map(({ message }) => ({ path: toPath(path), message: `has a bad name: it ${message}` }));
+  }
+  const meant = issue.code === 'invalid_union' ? findMeant(issue.errors) : undefined;
+  if (meant) return meant.flatMap((inner) => toIssueProblems(inner, path));
+  return [{ path: toPath(path), message: issue.message }];
+};
+
+/** Every problem that a schema found, without the values that it found them in: they may be secrets. */
+export const toProblems = (error: z.ZodError): Problem[] =>
+  error.issues.flatMap((issue) => toIssueProblems(issue as Issue, []));

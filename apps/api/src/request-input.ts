@@ -1,0 +1,58 @@
+import { AppError, type Problem } from '@berth/domain';
+import { isJobId } from '@berth/store';
+import type { Context } from 'hono';
+import { z } from 'zod';
+import { toProblems } from './errors.js';
+
+/** A whole number in a query, written in digits only. */
+export const integerParam = ({ min, max }: { min: number; max: number }) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+
+const refuse = (problems: Problem[]): AppError =>
+  new AppError('invalid_request', 'The query is not valid.', { problems });
+
+const toQueryPath = (problem: Problem): Problem => ({ ...problem, path: problem.path.replace(/^\$/, 'query') });
+
+const EMPTY = z.strictObject({});
+
+/** The query of a request, strictly: nothing unknown, nothing twice. Throws AppError `invalid_request`. */
+export const parseQuery = <S extends z.ZodType>(c: Context, schema: S | undefined): z.output<S> => {
+  const values: Record<string, string> = {};
+  if (c.req.url.includes('?')) {
+    const all = Object.entries(c.req.queries());
+    const repeated = all.filter(([, given]) => given.length > 1);
+    if (repeated.length > 0) {
+      throw refuse(
+        repeated.map(([name]) => ({ path: `query.${name.slice(0, 128)}`, message: 'is given more than once' })),
+      );
+    }
+    for (const [name, given] of all) values[name] = given[0] ?? '';
+  }
+  const parsed = (schema ?? EMPTY).safeParse(values);
+  if (!parsed.success) throw refuse(toProblems(parsed.error).map(toQueryPath));
+  return parsed.data as z.output<S>;
+};
+
+/** The job id in the path. Throws AppError `not_found` for what cannot be one. */
+export const readJobId = (c: Context): string => {
+  const id = c.req.param('id') ?? '';
+  if (!isJobId(id)) throw new AppError('not_found', 'There is no such job.');
+  return id;
+};
+
+const KEY = /^[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?$/;
+
+/** The Idempotency-Key, or undefined where there is none. Throws AppError `invalid_request`. */
+export const readIdempotencyKey = (c: Context): string | undefined => {
+  const key = c.req.header('idempotency-key');
+  if (key === undefined || KEY.test(key)) return key;
+  throw new AppError('invalid_request', 'The Idempotency-Key must be 1 to 128 printable ASCII characters.', {
+    problems: [{ path: 'header.Idempotency-Key', message: 'must be 1 to 128 printable ASCII characters' }],
+  });
+};
+
+export const wantsEventStream = (c: Context): boolean => c.req.header('accept')?.includes('text/event-stream') ?? false;

@@ -1,0 +1,69 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { AppError } from '@berth/domain';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+
+const INFO = {
+  title: 'Berth',
+  version: '1',
+  description:
+    'Jobs in, each run in a container of its own, outcome and output back. Errors are problem+json, RFC 9457.',
+};
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Berth API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" href="data:,">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`;
+
+const START = `SwaggerUIBundle({
+  url: '/openapi.json',
+  dom_id: '#swagger-ui',
+  validatorUrl: null,
+});
+`;
+
+/** Nothing is loaded from anywhere else, and nothing is sent there. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; " +
+  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const ASSETS: Record<string, string> = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+};
+
+const assetFolder = (): string => dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+
+const answer = (body: string, type: string): Response =>
+  new Response(body, { headers: { 'content-type': type, 'content-security-policy': POLICY } });
+
+/** The contract at /openapi.json, and a page to read and try it, served from this process alone. */
+export const addDocsRoutes = (app: OpenAPIHono): void => {
+  let contract: string | undefined;
+  const toContract = () => JSON.stringify(app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO }));
+
+  app.get('/openapi.json', () => {
+    contract ??= toContract();
+    return answer(contract, 'application/json');
+  });
+  app.get('/docs', () => answer(PAGE, 'text/html; charset=utf-8'));
+  app.get('/docs/start.js', () => answer(START, 'text/javascript; charset=utf-8'));
+  app.get('/docs/:asset', async (c) => {
+    const name = c.req.param('asset');
+    const type = Object.hasOwn(ASSETS, name) ? ASSETS[name] : undefined;
+    if (type === undefined) throw new AppError('not_found', 'There is nothing here.');
+    return answer(await readFile(join(assetFolder(), name), 'utf8'), type);
+  });
+};

@@ -1,0 +1,114 @@
+import { CAUSES, JOB_STATES, jobSpecSchema } from '@berth/domain';
+import { z } from '@hono/zod-openapi';
+import { integerParam } from '../request-input.js';
+
+const time = z.string().openapi({ format: 'date-time', example: '2026-11-22T12:25:33.402Z' });
+const milliseconds = z.number().int();
+
+export const jobIdParams = z.object({ id: z.string().openapi({ format: 'uuid' }) });
+
+const causeSchema = z.enum(CAUSES).nullable().openapi({ description: 'Why it did not complete.' });
+
+const attemptSchema = z
+  .object({
+    attempt: z.number().int(),
+    epoch: z.number().int(),
+    node: z.string(),
+    image_digest: z.string().nullable(),
+    started_at: time.nullable(),
+    finished_at: time,
+    exit_code: z.number().int().nullable(),
+    cause: causeSchema,
+    message: z.string().nullable(),
+    warning: z.string().nullable(),
+  })
+  .openapi('Attempt');
+export type AttemptAnswer = z.infer<typeof attemptSchema>;
+
+const commandSchema = z.union([z.array(z.string()), z.string()]);
+
+const storedSpecSchema = z
+  .object({
+    image: z.string(),
+    command: commandSchema,
+    name: z.string().optional(),
+    labels: z.record(z.string(), z.string()),
+    env: z.record(z.string(), z.string()),
+    workdir: z.string(),
+    cpus: z.number(),
+    memory_mb: z.number().int(),
+    timeout_seconds: z.number().int(),
+    stop_grace_seconds: z.number().int(),
+    network: z.enum(['none', 'egress']),
+    priority: z.number().int(),
+    max_attempts: z.number().int(),
+  })
+  .openapi('StoredJobSpec');
+
+export const jobStateSchema = z.enum(JOB_STATES).openapi('JobState');
+
+export const jobRowSchema = z
+  .object({
+    job_id: z.string().openapi({ format: 'uuid' }),
+    state: jobStateSchema,
+    cause: causeSchema,
+    exit_code: z.number().int().nullable(),
+    message: z.string().nullable(),
+    waiting_for: z.enum(['back_off']).nullable(),
+    image: z.string(),
+    image_digest: z.string().nullable(),
+    command: commandSchema,
+    class: z.string(),
+    priority: z.number().int(),
+    node: z.string().nullable(),
+    attempts: z.array(attemptSchema),
+    created_at: time,
+    started_at: time.nullable(),
+    finished_at: time.nullable(),
+    runtime_ms: milliseconds.nullable(),
+    queue_ms: milliseconds,
+    spec: storedSpecSchema,
+  })
+  .openapi('JobRow');
+type StoredSpec = z.infer<typeof storedSpecSchema>;
+type Loose<T> = Omit<T, 'spec'> & { spec: Omit<StoredSpec, 'name'> & { name?: string | undefined } };
+export type JobRow = Loose<z.infer<typeof jobRowSchema>>;
+
+export const jobSchema = jobRowSchema
+  .extend({
+    stdout: z.string().openapi({ description: 'The last 64 KiB.' }),
+    stdout_truncated: z.boolean(),
+    stderr: z.string().openapi({ description: 'The last 64 KiB.' }),
+    stderr_truncated: z.boolean(),
+  })
+  .openapi('Job');
+export type JobAnswer = Loose<z.infer<typeof jobSchema>>;
+
+export const submitBodySchema = jobSpecSchema.openapi('JobSpec');
+
+export const jobListSchema = z
+  .object({ jobs: z.array(jobRowSchema), next_cursor: z.string().nullable() })
+  .openapi('JobList');
+
+export const idempotencyHeaders = z.object({
+  'Idempotency-Key': z
+    .string()
+    .optional()
+    .openapi({ description: '1 to 128 printable ASCII characters; kept for 24 hours.' }),
+});
+
+export const waitQuerySchema = z.strictObject({
+  wait: integerParam({ min: 0, max: 60 })
+    .default(0)
+    .openapi({ type: 'integer', description: 'Seconds to wait for the end of the job.' }),
+});
+
+const LABEL = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}=[^\p{Cc}\p{Cs}]{1,128}$/u;
+
+export const listQuerySchema = z.strictObject({
+  state: jobStateSchema.optional(),
+  label: z.string().regex(LABEL, 'must be name=value').optional(),
+  name: z.string().min(1).max(128).optional(),
+  limit: integerParam({ min: 1, max: 200 }).default(50).openapi({ type: 'integer' }),
+  cursor: z.string().min(1).max(256).optional(),
+});
