@@ -203,7 +203,9 @@ describe('any input', () => {
       command: fc.oneof(goodText, fc.array(goodText, { minLength: 1, maxLength: 5 })),
       image: fc.stringMatching(/^[a-z]{1,5}(\/[a-z]{1,5})?(:[a-z0-9]{1,5})?$/),
       env: fc.dictionary(word, goodText),
-      labels: fc.dictionary(fc.stringMatching(/^[a-z][a-z0-9]{0,10}$/), fc.stringMatching(/^[a-z =]{1,20}$/), { maxKeys: 32 }),
+      labels: fc.dictionary(fc.stringMatching(/^[a-z][a-z0-9]{0,10}$/), fc.stringMatching(/^[a-z =]{1,20}$/), {
+        maxKeys: 32,
+      }),
       cpus: fc.integer({ min: 1, max: 102_400 }).map((hundredths) => hundredths / 100),
       memory_mb: fc.integer({ min: 6, max: 16_777_216 }),
       timeout_seconds: fc.integer({ min: 1, max: 604_800 }),

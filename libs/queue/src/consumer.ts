@@ -37,6 +37,8 @@ export interface ConsumerOptions {
   prefix: string;
   worker: string;
   onError: (error: Error) => void;
+  /** How long BullMQ's lock on a message lasts without a renewal. */
+  lock_ms?: number;
 }
 
 /**
@@ -44,22 +46,21 @@ export interface ConsumerOptions {
  * message may be delivered twice without harm: the second claim finds the job taken.
  */
 const LOCK_MS = 60_000;
-const RENEW_LOCKS_MS = 20_000;
-const STALLED_CHECK_MS = 30_000;
 const NEVER = 1_000_000;
 /** How long a wait for the next message lasts before it is looked for again, in seconds. */
 const WAIT_SECONDS = 5;
 const RETRY_MS = 500;
 const BOARD_METRIC_MINUTES = 24 * 60;
 
-export const openConsumer = ({ className, redis, prefix, worker: name, onError }: ConsumerOptions): Consumer => {
+export const openConsumer = (options: ConsumerOptions): Consumer => {
+  const { className, redis, prefix, worker: name, onError, lock_ms = LOCK_MS } = options;
   const worker = new Worker(className, null, {
     connection: redis,
     prefix,
     name,
     autorun: false,
-    lockDuration: LOCK_MS,
-    stalledInterval: STALLED_CHECK_MS,
+    lockDuration: lock_ms,
+    stalledInterval: lock_ms / 2,
     maxStalledCount: NEVER,
     drainDelay: WAIT_SECONDS,
     metrics: { maxDataPoints: BOARD_METRIC_MINUTES },
@@ -67,7 +68,7 @@ export const openConsumer = ({ className, redis, prefix, worker: name, onError }
   worker.on('error', onError);
   worker.startStalledCheckTimer().catch(onError);
   const held = new Map<string, string>();
-  const renewing = setInterval(() => renewLocks(worker, held).catch(onError), RENEW_LOCKS_MS);
+  const renewing = setInterval(() => renewLocks(worker, held, lock_ms).catch(onError), lock_ms / 3);
   let taken = 0;
   let closed = false;
 
@@ -110,8 +111,8 @@ export const openConsumer = ({ className, redis, prefix, worker: name, onError }
   };
 };
 
-const renewLocks = async (worker: Worker, held: Map<string, string>): Promise<void> => {
-  if (held.size > 0) await worker.extendJobLocks([...held.keys()], [...held.values()], LOCK_MS);
+const renewLocks = async (worker: Worker, held: Map<string, string>, lock_ms: number): Promise<void> => {
+  if (held.size > 0) await worker.extendJobLocks([...held.keys()], [...held.values()], lock_ms);
 };
 
 /** BullMQ does not wake idle workers for a prioritized message that was handed back; this is the key that does. */

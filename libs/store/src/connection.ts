@@ -17,10 +17,15 @@ const OPTIONS: Record<ConnectionUse, RedisOptions> = {
 
 const retryStrategy = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2_000);
 
+const toDatabase = (pathname: string): number => {
+  if (!/^\/?\d{0,4}$/.test(pathname)) throw new Error('REDIS_URL must end with the number of a database, or with none');
+  return Number(pathname.slice(1));
+};
+
 /** Accepts `redis://`, `rediss://`, `unix://` and a bare socket path. */
 export const parseRedisUrl = (url: string): RedisOptions => {
-  if (url.startsWith('unix://')) return { path: url.slice('unix://'.length) };
-  if (url.startsWith('/')) return { path: url };
+  const path = url.replace(/^unix:\/\//, '');
+  if (path.startsWith('/')) return { path };
   if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
     throw new Error('REDIS_URL must begin with redis://, rediss:// or unix://, or be the path of a socket');
   }
@@ -28,7 +33,7 @@ export const parseRedisUrl = (url: string): RedisOptions => {
   return {
     host: hostname.replace(/^\[|\]$/g, ''),
     port: Number(port || 6379),
-    db: Number(pathname.slice(1) || 0),
+    db: toDatabase(pathname),
     ...(username ? { username: decodeURIComponent(username) } : {}),
     ...(password ? { password: decodeURIComponent(password) } : {}),
     ...(protocol === 'rediss:' ? { tls: {} } : {}),

@@ -29,7 +29,8 @@ const toFeedEvent = (fields: string[]): FeedEvent => {
 /**
  * One reader of the stream of all events for a whole process, fanned out in memory: a thousand waiting clients cost Redis one
  * blocked connection. It carries on after the last event it saw, so a broken connection loses nothing that the stream still
- * holds; after each break it says `resynced` all the same, because the stream is bounded.
+ * holds; after each break it says `resynced` all the same, because the stream is bounded. ioredis connects again and repeats
+ * the cut read by itself, so a break shows only as another `ready`; an error on a living connection (LOADING, say) shows here.
  */
 export const openEventFeed = async (redis: Redis, keys: Keys): Promise<EventFeed> => {
   const listeners = new Set<FeedListener>();
@@ -42,8 +43,8 @@ export const openEventFeed = async (redis: Redis, keys: Keys): Promise<EventFeed
     return last?.[0] ?? '0-0';
   };
 
-  const readNext = async (last: string): Promise<string> => {
-    const reply = (await redis.xread('COUNT', 500, 'BLOCK', BLOCK_MS, 'STREAMS', keys.events, last)) as StreamReply;
+  const readNext = async (last: string, block_ms: number): Promise<string> => {
+    const reply = (await redis.xread('COUNT', 500, 'BLOCK', block_ms, 'STREAMS', keys.events, last)) as StreamReply;
     const entries = reply?.[0]?.[1] ?? [];
     for (const [, fields] of entries) emit(toFeedEvent(fields));
     return entries.at(-1)?.[0] ?? last;
@@ -53,7 +54,7 @@ export const openEventFeed = async (redis: Redis, keys: Keys): Promise<EventFeed
     let broken = false;
     for (let last = start; !closed; ) {
       try {
-        last = await readNext(last);
+        last = await readNext(last, broken ? 1 : BLOCK_MS);
         if (broken) emit('resynced');
         broken = false;
       } catch {
@@ -63,7 +64,10 @@ export const openEventFeed = async (redis: Redis, keys: Keys): Promise<EventFeed
     }
   };
 
-  const following = follow(await readLast());
+  const start = await readLast();
+  const resync = () => emit('resynced');
+  redis.on('ready', resync);
+  const following = follow(start);
   return {
     subscribe(listener) {
       listeners.add(listener);
@@ -71,6 +75,7 @@ export const openEventFeed = async (redis: Redis, keys: Keys): Promise<EventFeed
     },
     async close() {
       closed = true;
+      redis.off('ready', resync);
       redis.disconnect();
       await following;
     },

@@ -113,8 +113,7 @@ export const createLogStore = (redis: Redis, keys: Keys) => ({
   },
 
   /** Pieces newest first, beginning with the one of the given id, or the last one before it. */
-  readBackwards: (job_id: string, from = '+'): AsyncGenerator<LogEntry> =>
-    readBackwards(redis, keys.log(job_id), from),
+  readBackwards: (job_id: string, from = '+'): AsyncGenerator<LogEntry> => readBackwards(redis, keys.log(job_id), from),
 
   /** The last bytes of both streams of one attempt. */
   async readTails(job_id: string, attempt: number, max_bytes: number): Promise<Record<'stdout' | 'stderr', LogTail>> {

@@ -38,10 +38,10 @@ describe('accept', () => {
     const { keys } = store;
     const id = await submit(store, { name: 'n', labels: { a: 'b', c: 'd=e' } });
     for (const index of [keys.jobs, keys.jobsInState('pending'), keys.jobsNamed('n'), keys.backlog('small')]) {
-      expect([index, await redis.zrange(index, 0, -1)]).toEqual([index, [id]]);
+      expect([index, await redis.zrange(index, '0', '-1')]).toEqual([index, [id]]);
     }
-    expect(await redis.zrange(keys.jobsLabelled('a=b'), 0, -1)).toEqual([id]);
-    expect(await redis.zrange(keys.jobsLabelled('c=d=e'), 0, -1)).toEqual([id]);
+    expect(await redis.zrange(keys.jobsLabelled('a=b'), '0', '-1')).toEqual([id]);
+    expect(await redis.zrange(keys.jobsLabelled('c=d=e'), '0', '-1')).toEqual([id]);
     expect((await store.readTotals()).submitted).toEqual([{ class: 'small', count: 1 }]);
   });
 

@@ -1,4 +1,5 @@
-import { createStore, type Store } from '@berth/store';
+import { fits } from '@berth/domain';
+import { type Claim, createStore, type Store } from '@berth/store';
 import { describe, expect, it } from 'vitest';
 import {
   claim,
@@ -27,7 +28,10 @@ describe('claim', () => {
       format: 'v1',
       spec: toSpec({ cpus: 0.5, memory_mb: 128, name: 'n' }),
     });
-    expect(await store.claims.claim(id, toClaimant({ worker: 'worker-2' }))).toEqual({ kind: 'gone', state: 'running' });
+    expect(await store.claims.claim(id, toClaimant({ worker: 'worker-2' }))).toEqual({
+      kind: 'gone',
+      state: 'running',
+    });
     expect(await store.workers.readReserved('engine-1')).toEqual({ centicpus: 50, memory_mb: 128, gpus: 0 });
     expect(await store.jobs.read(id)).toMatchObject({ state: 'running', epoch: 1, node: 'node-1', started_at: null });
     expect(await historyOf(store, id)).toEqual(['submitted', 'claimed']);
@@ -88,13 +92,14 @@ describe('an epoch', () => {
     expect(started_at).toBeGreaterThan(0);
     const entry = { node: 'node-1', image_digest: 'sha256:abc', started_at, warning: 'memory is not limited' };
     const failed = { cause: 'exit_code', exit_code: 3, message: 'it said "no"\n', entry };
-    expect(await store.claims.settle(held, toSettlement('failed', failed))).toEqual({ kind: 'settled', state: 'failed' });
+    expect(await store.claims.settle(held, toSettlement('failed', failed))).toEqual({
+      kind: 'settled',
+      state: 'failed',
+    });
     const record = await store.jobs.read(id);
     const ended = { exit_code: 3, cause: 'exit_code', message: 'it said "no"\n' };
     expect(record).toMatchObject({ state: 'failed', image_digest: 'sha256:abc', started_at, ...ended });
-    expect(record?.attempts).toEqual([
-      { attempt: 1, epoch: 1, finished_at: record?.finished_at, ...entry, ...ended },
-    ]);
+    expect(record?.attempts).toEqual([{ attempt: 1, epoch: 1, finished_at: record?.finished_at, ...entry, ...ended }]);
     expect(await historyOf(store, id)).toEqual(['submitted', 'claimed', 'started', 'failed']);
     const totals = await store.readTotals();
     expect(totals.finished).toEqual([{ class: 'small', state: 'failed', cause: 'exit_code', count: 1 }]);
@@ -139,39 +144,37 @@ describe('4 claimers and 4 finishers on 1,000 jobs', () => {
     const accepted = await Promise.all(sizes.map((size) => store.jobs.accept(toNewJob(size))));
     const open = new Set(accepted.map((one) => one.job_id));
     const seen = new Map<string, Seen>([...open].map((id) => [id, { epochs: [], settled: [] }]));
-    const held: Awaited<ReturnType<typeof claim>>[] = [];
+    const held: Claim[] = [];
     const overbooked: unknown[] = [];
     let refused = 0;
 
+    const claimOne = async (id: string, worker: string, through: Store) => {
+      const reply = await through.claims.claim(id, toClaimant({ worker, capacity }));
+      const used = await through.workers.readReserved('engine-1');
+      if (!fits(used, capacity)) overbooked.push(used);
+      if (reply.kind === 'no_room') refused += 1;
+      if (reply.kind !== 'claimed') return;
+      seen.get(id)?.epochs.push(reply.claim.epoch);
+      held.push(reply.claim);
+    };
     const claimer = async (worker: string, through: Store) => {
-      while (open.size > 0) {
-        for (const id of [...open].slice(0, 20)) {
-          const reply = await through.claims.claim(id, toClaimant({ worker, capacity }));
-          const used = await through.workers.readReserved('engine-1');
-          if (used.centicpus > capacity.centicpus || used.memory_mb > capacity.memory_mb) overbooked.push(used);
-          if (reply.kind === 'claimed') {
-            seen.get(id)?.epochs.push(reply.claim.epoch);
-            held.push(reply.claim);
-          }
-          if (reply.kind === 'no_room') refused += 1;
-        }
+      while (open.size > 0) for (const id of [...open].slice(0, 20)) await claimOne(id, worker, through);
+    };
+    const settleTwice = async (one: Claim, through: Store) => {
+      const twice = await Promise.all([
+        through.claims.settle(one, toSettlement(pick(ENDS))),
+        pick(stores).claims.settle(one, toSettlement(pick(ENDS))),
+      ]);
+      for (const { kind, state } of twice) {
+        if (kind !== 'settled') continue;
+        seen.get(one.job_id)?.settled.push(state);
+        if (state !== 'pending') open.delete(one.job_id);
       }
     };
     const finisher = async (through: Store) => {
       while (open.size > 0) {
         const one = held.shift();
-        if (!one) {
-          await through.ping();
-          continue;
-        }
-        const type = pick(ENDS);
-        const twice = await Promise.all([
-          through.claims.settle(one, toSettlement(type)),
-          pick(stores).claims.settle(one, toSettlement(pick(ENDS))),
-        ]);
-        const settled = twice.filter((reply) => reply.kind === 'settled');
-        for (const { state } of settled) seen.get(one.job_id)?.settled.push(state);
-        if (settled.some(({ state }) => state !== 'pending')) open.delete(one.job_id);
+        await (one ? settleTwice(one, through) : through.ping());
       }
     };
     await Promise.all([0, 1, 2, 3].flatMap((i) => [claimer(`w${i}`, pick(stores)), finisher(pick(stores))]));

@@ -1,5 +1,13 @@
 import { type JobSpec, jobSpecSchema, toAsk } from '@berth/domain';
-import { type Claim, type Claimant, createStore, type NewJob, openRedis, type Settlement, type Store } from '@berth/store';
+import {
+  type Claim,
+  type Claimant,
+  createStore,
+  type NewJob,
+  openRedis,
+  type Settlement,
+  type Store,
+} from '@berth/store';
 import type { Redis } from 'ioredis';
 import { expect, onTestFinished } from 'vitest';
 
@@ -46,10 +54,10 @@ export const openTestStore = (file: string): TestStore => {
   return { redis, store: createStore(redis, prefix), prefix };
 };
 
-export const toSpec = (fields: Record<string, unknown> = {}): JobSpec => ({
-  image: 'busybox:stable',
-  ...jobSpecSchema.parse({ command: ['true'], ...fields }),
-});
+export const toSpec = (fields: Record<string, unknown> = {}): JobSpec => {
+  const spec = jobSpecSchema.parse({ command: ['true'], ...fields });
+  return { ...spec, image: spec.image ?? 'busybox:stable' };
+};
 
 export const toNewJob = (fields: Record<string, unknown> = {}, more: Partial<NewJob> = {}): NewJob => {
   const spec = toSpec(fields);

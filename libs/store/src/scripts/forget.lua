@@ -12,6 +12,6 @@ for _, id in ipairs(ids) do
     if spec.name then redis.call('ZREM', prefix .. ':jobs:name:' .. spec.name, id) end
     for label, value in pairs(spec.labels or {}) do redis.call('ZREM', prefix .. ':jobs:label:' .. label .. '=' .. value, id) end
   end
-  redis.call('DEL', key, key .. ':events', key .. ':log')
+  redis.call('DEL', key, key .. ':events', key .. ':log', 'job_logs:' .. id)
 end
 return #ids

@@ -70,6 +70,7 @@ local function leave_queues(id, class)
   redis.call('ZREM', prefix .. ':backlog:' .. class, id)
   redis.call('ZREM', prefix .. ':dispatched:' .. class, id)
   redis.call('ZREM', prefix .. ':due', id)
+  redis.call('HDEL', job_key(id), 'due_at')
 end
 
 local function add_reserved(engine, sign, centicpus, memory_mb, gpus)
