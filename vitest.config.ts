@@ -8,6 +8,7 @@ const alias = {
   '@berth/store': source('./libs/store/src/index.ts'),
   '@berth/queue': source('./libs/queue/src/index.ts'),
   '@berth/metrics': source('./libs/metrics/src/index.ts'),
+  '@berth/local': source('./apps/local/src/index.ts'),
 };
 
 export default defineConfig({

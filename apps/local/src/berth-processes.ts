@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { toPrefix, toTerminalLine } from './child-log.js';
+import type { Config } from './config.js';
+import { LocalError } from './local-error.js';
+import { toLogPath } from './log-file.js';
+import { type Supervised, supervise } from './supervisor.js';
+import { waitUntil } from './wait-until.js';
+
+export interface Programs {
+  api: string;
+  worker: string;
+}
+
+export const toPrograms = (repoRoot: string): Programs => ({
+  api: join(repoRoot, 'apps/api/dist/main.js'),
+  worker: join(repoRoot, 'apps/worker/dist/main.js'),
+});
+
+/** What a child is told, on top of what this process was told. */
+export const toChildEnv = (
+  config: Config,
+  { redisUrl, dockerHost }: { redisUrl: string; dockerHost?: string },
+): NodeJS.ProcessEnv => ({
+  ...config.env,
+  REDIS_URL: redisUrl,
+  ...(dockerHost ? { DOCKER_HOST: dockerHost } : {}),
+  BERTH_HOST: config.host,
+  BERTH_PORT: String(config.port),
+  BERTH_WORKER_PORT: String(config.workerPort),
+  BERTH_DEFAULT_IMAGE: config.defaultImage,
+  BERTH_DATA_DIR: config.dataDir,
+});
+
+/** A supervised node program whose warnings, crashes and restarts reach the terminal. */
+export const openProgram = (
+  name: string,
+  program: string,
+  place: { env: NodeJS.ProcessEnv; dataDir: string; say: (line: string) => void },
+): Supervised => {
+  if (!existsSync(program)) throw new LocalError(`${program} is missing: type \`npm run build\`.`);
+  return supervise({
+    name,
+    command: process.execPath,
+    args: ['--enable-source-maps', program],
+    env: place.env,
+    dataDir: place.dataDir,
+    grace_ms: 15_000,
+    onLine: (line) => {
+      const shown = toTerminalLine(name, line);
+      if (shown) place.say(shown);
+    },
+    onExit: (end, pause_ms) => place.say(`${toPrefix(name)} ${end}; starting it again in ${pause_ms / 1000} s`),
+  });
+};
+
+/** Returns when `GET /ready` answers 200. Throws a LocalError after half a minute. */
+export const waitForApi = async (base: string, dataDir: string, giveUp: () => boolean): Promise<void> => {
+  const ready = await waitUntil(() => answersReady(base), { timeout_ms: 30_000, giveUp });
+  if (!ready && !giveUp())
+    throw new LocalError(`The API did not answer on ${base}/ready within 30 s. See ${toLogPath(dataDir, 'api')}.`);
+};
+
+const answersReady = async (base: string): Promise<boolean> => {
+  try {
+    const response = await fetch(`${base}/ready`, { signal: AbortSignal.timeout(2_000) });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false;
+  }
+};

@@ -1,0 +1,134 @@
+import type Docker from 'dockerode';
+import { openProgram, type Programs, toChildEnv, toPrograms, waitForApi } from './berth-processes.js';
+import { brokerNeedsEngine, openBroker } from './broker.js';
+import type { Config } from './config.js';
+import { openDocker } from './docker-client.js';
+import { openEngine } from './engine.js';
+import { runFirstJob, toHints } from './first-job.js';
+import { createHolder, type Held, type Holder } from './holder.js';
+import { ensureImage } from './image.js';
+import { openLock } from './lock.js';
+import { checkPortIsFree } from './port.js';
+import { endProcess, readLeftovers } from './process-record.js';
+
+export interface Berth {
+  /** Returns once the first job has been told about. Throws a LocalError where this machine lacks something. */
+  start(): Promise<void>;
+  /** Stops all of it, the last started first. Twice is once. */
+  stop(): Promise<void>;
+  kill(): void;
+}
+
+/**
+ * `stop` may come at any moment of `start`. It waits for the step under way, which ends by itself, takes down what that
+ * step and the ones before it brought up, and no later step begins.
+ */
+export const createBerth = (
+  config: Config,
+  say: (line: string) => void,
+  programs = toPrograms(config.repoRoot),
+): Berth => {
+  const holder = createHolder(say);
+  let starting: Promise<void> = Promise.resolve();
+  let stopped: Promise<void> | undefined;
+  return {
+    start: () => {
+      starting = bringUp(config, holder, { say, programs });
+      return starting;
+    },
+    stop: () => {
+      stopped ??= holder.release(starting);
+      return stopped;
+    },
+    kill: holder.kill,
+  };
+};
+
+interface Terms {
+  say: (line: string) => void;
+  programs: Programs;
+}
+
+/**
+ * Everything one machine needs, in the order in which it is needed. The engine comes before the broker where no server is
+ * here yet: a redis-server is installed with the engine, or the broker is a container. Otherwise the broker and the API
+ * start beside it, because an engine takes most of a second. The worker is the last to start and the first to stop: it
+ * hands its jobs back while all that it needs is there.
+ */
+const bringUp = async (config: Config, holder: Holder, terms: Terms): Promise<void> => {
+  const { say } = terms;
+  await holder.hold(() => openFolder(config, say));
+  const leftover = await stopLeftovers(config.dataDir, say);
+  await checkPorts(config);
+  const openApi = async (docker: Docker | undefined) => {
+    const broker = await holder.hold(() => openBroker({ ...config, docker, say }));
+    await holder.hold(() => openChild('api', toChildEnv(config, { redisUrl: broker.url }), { ...terms, ...config }));
+    return broker;
+  };
+  const [engine, early] = await both(
+    holder.hold(() => openEngine({ ...config, say, leftover })),
+    brokerNeedsEngine(config) ? undefined : openApi(undefined),
+  );
+  const docker = openDocker(engine.host);
+  const { url: redisUrl } = early ?? (await openApi(docker));
+  holder.stopping.throwIfAborted();
+  await ensureImage(docker, { ...config, say });
+  const env = toChildEnv(config, { redisUrl, dockerHost: engine.host });
+  await holder.hold(() => openChild('worker', env, { ...terms, ...config }));
+  await greet(config, holder.stopping, say);
+};
+
+const openChild = (
+  name: keyof Programs,
+  env: NodeJS.ProcessEnv,
+  { programs, dataDir, say }: Terms & { dataDir: string },
+): Held => {
+  const program = openProgram(name, programs[name], { env, dataDir, say });
+  return { close: program.stop, kill: program.kill };
+};
+
+const greet = async (config: Config, stopping: AbortSignal, say: (line: string) => void): Promise<void> => {
+  const base = toBase(config);
+  await waitForApi(base, config.dataDir, () => stopping.aborted);
+  stopping.throwIfAborted();
+  say(`API: ${base}, worker: http://${config.host}:${config.workerPort}, logs: ${config.dataDir}/logs`);
+  await runFirstJob(base, say, stopping);
+  say(toHints(base));
+};
+
+/** Waits for both even where one fails: what the other brings up has to be taken down. */
+const both = async <A, B>(first: Promise<A>, second: Promise<B> | undefined): Promise<[A, B | undefined]> => {
+  const [a, b] = await Promise.allSettled([first, second]);
+  if (a.status === 'rejected') throw a.reason;
+  if (b.status === 'rejected') throw b.reason;
+  return [a.value, b.value];
+};
+
+const openFolder = (config: Config, say: (line: string) => void): Held => {
+  const lock = openLock(config.dataDir);
+  if (lock.recovered) say('The last npm start was killed before it could stop; taking over what it left.');
+  return { close: async () => lock.release(), kill: lock.release };
+};
+
+const checkPorts = async (config: Config): Promise<void> => {
+  const { host } = config;
+  await checkPortIsFree({ host, port: config.port, variable: 'BERTH_PORT', purpose: 'the API' });
+  await checkPortIsFree({ host, port: config.workerPort, variable: 'BERTH_WORKER_PORT', purpose: 'the worker' });
+};
+
+/** Returns the dockerd among them: the containers on it are worth keeping. */
+const stopLeftovers = async (dataDir: string, say: (line: string) => void) => {
+  const leftovers = readLeftovers(dataDir);
+  for (const name of ['worker', 'api', 'redis']) {
+    const record = leftovers.get(name);
+    if (!record) continue;
+    say(`Stopping the ${name} that it left running (process ${record.pid}) …`);
+    await endProcess(record, 15_000);
+  }
+  return leftovers.get('dockerd');
+};
+
+const toBase = (config: Config): string => {
+  const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
+};
