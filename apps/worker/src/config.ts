@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { DEFAULT_CLASSES, type ResourceClass, resourceClassesSchema } from '@berth/domain';
+import {
+  DEFAULT_CLASSES,
+  findBindProblem,
+  isLoopbackAddress,
+  type ResourceClass,
+  resourceClassesSchema,
+} from '@berth/domain';
 import { z } from 'zod';
 
 const count = z.coerce.number().int().positive();
@@ -21,6 +27,7 @@ const environmentSchema = z.object({
   BERTH_LOG_LIMIT_BYTES: count.default(10 * 1024 * 1024),
   BERTH_WORKER_HOST: z.string().default('127.0.0.1'),
   BERTH_WORKER_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  BERTH_ALLOW_PUBLIC_BIND: z.string().optional(),
   BERTH_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   DOCKER_HOST: z.string().optional(),
 });
@@ -39,21 +46,39 @@ export interface WorkerConfig {
   defaultImage: string;
   logLimitBytes: number;
   host: string;
+  /** 0: none. */
   port: number;
+  /** Bound to loopback: only requests that name a loopback host are answered. */
+  loopbackOnly: boolean;
   logLevel: string;
   dockerHost: string | undefined;
 }
 
-const readClasses = (path: string | undefined): ResourceClass[] =>
-  path === undefined ? DEFAULT_CLASSES : resourceClassesSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+type Classes = { classes: ResourceClass[]; problems: string[] };
 
-/** Throws one error that names every variable that is wrong. */
-export const toWorkerConfig = (env: Record<string, string | undefined>): WorkerConfig => {
-  const parsed = environmentSchema.safeParse(env);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-    throw new Error(`The configuration is wrong: ${problems.join('; ')}`);
+const readClasses = (path: string | undefined): Classes => {
+  if (path === undefined) return { classes: DEFAULT_CLASSES, problems: [] };
+  try {
+    const parsed = resourceClassesSchema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+    if (parsed.success) return { classes: parsed.data, problems: [] };
+    return { classes: [], problems: parsed.error.issues.map((issue) => `BERTH_CLASSES_FILE: ${toText(issue)}`) };
+  } catch (error) {
+    return { classes: [], problems: [`BERTH_CLASSES_FILE: ${error instanceof Error ? error.message : error}`] };
   }
+};
+
+const toText = ({ path, message }: { path: PropertyKey[]; message: string }): string =>
+  path.length === 0 ? message : `${path.join('.')}: ${message}`;
+
+/** An empty variable is one that is not set. Throws one error that names everything that is wrong. */
+export const toWorkerConfig = (environment: Record<string, string | undefined>): WorkerConfig => {
+  const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = environmentSchema.safeParse(env);
+  const { classes, problems } = readClasses(env.BERTH_CLASSES_FILE);
+  if (!parsed.success) problems.unshift(...parsed.error.issues.map(toText));
+  const bind = findBindProblem('BERTH_WORKER_HOST', env.BERTH_WORKER_HOST ?? '127.0.0.1', env.BERTH_ALLOW_PUBLIC_BIND);
+  if (bind && env.BERTH_WORKER_PORT !== '0') problems.push(bind);
+  if (!parsed.success || problems.length > 0) throw new Error(`The configuration is wrong: ${problems.join('; ')}`);
   const it = parsed.data;
   return {
     redisUrl: it.REDIS_URL,
@@ -62,11 +87,12 @@ export const toWorkerConfig = (env: Record<string, string | undefined>): WorkerC
     node: it.BERTH_NODE,
     cpus: it.BERTH_CPUS,
     memoryMb: it.BERTH_MEMORY_MB,
-    classes: readClasses(it.BERTH_CLASSES_FILE),
+    classes,
     defaultImage: it.BERTH_DEFAULT_IMAGE,
     logLimitBytes: it.BERTH_LOG_LIMIT_BYTES,
     host: it.BERTH_WORKER_HOST,
     port: it.BERTH_WORKER_PORT,
+    loopbackOnly: isLoopbackAddress(it.BERTH_WORKER_HOST),
     logLevel: it.BERTH_LOG_LEVEL,
     dockerHost: it.DOCKER_HOST,
   };

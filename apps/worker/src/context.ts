@@ -34,6 +34,7 @@ export interface WorkerContext {
 export interface Overrides {
   runtime?: ContainerRuntime;
   log?: Logger;
+  room?: Room;
 }
 
 const openConnection = (config: WorkerConfig, use: 'steady' | 'blocking', log: Logger): Redis => {
@@ -78,7 +79,7 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
     capacity,
     served: toServedClasses(config.classes, capacity),
     leases,
-    room: createRoom(),
+    room: overrides.room ?? createRoom(),
     metrics: createWorkerMetrics(),
     attempts,
     async close() {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 
 /** What may be asked of a running attempt from outside. `release`: the worker shuts down; `lost`: the epoch is not ours. */
 export type Request = Intent | 'release' | 'lost';
+type Urgent = Extract<Request, 'release' | 'lost'>;
 
 /** A claim in this worker's hands. The first request wins; `lost` overrules all, since it forbids every further write. */
 export interface Hold {
@@ -11,6 +12,8 @@ export interface Hold {
   readonly request: Request | undefined;
   /** Settles with the first request. */
   readonly requested: Promise<Request>;
+  /** Settles with the first of those that leave no time for a long grace, whatever was asked before. */
+  readonly urgent: Promise<Urgent>;
   ask(request: Request): void;
   /** Stops renewing: the epoch has been settled. */
   end(): void;
@@ -20,29 +23,55 @@ export interface Leases {
   hold(claim: Claim): Hold;
   find(job_id: string): Hold | undefined;
   readonly size: number;
-  /** Asks every held attempt the same. */
-  askAll(request: Request): void;
+  /** Passes on that someone cancelled a job. The notice may overtake the claim's own reply, so it is remembered for a while. */
+  cancel(job_id: string): void;
+  /** Asks every attempt to give its job back, those too that are held from now on. */
+  releaseAll(): void;
+  /** Renews no more. What is still held counts as lost: the process goes, and writes nothing behind its own back. */
   close(): void;
 }
 
-const createHold = (claim: Claim, end: () => void): Hold => {
-  let request: Request | undefined;
-  let tell: (request: Request) => void = () => {};
-  const requested = new Promise<Request>((resolve) => {
-    tell = resolve;
+const REMEMBERED_MS = 10_000;
+
+const defer = <T>() => {
+  let settle: (value: T) => void = () => {};
+  const promise = new Promise<T>((resolve) => {
+    settle = resolve;
   });
+  return { promise, settle };
+};
+
+const createHold = (claim: Claim, isClosed: () => boolean, end: () => void): Hold => {
+  const requested = defer<Request>();
+  const urgent = defer<Urgent>();
+  let request: Request | undefined;
   return {
     claim,
-    requested,
+    requested: requested.promise,
+    urgent: urgent.promise,
     get request() {
-      return request;
+      return isClosed() ? 'lost' : request;
     },
     ask(wish) {
+      if (wish === 'release' || wish === 'lost') urgent.settle(wish);
       if (request !== undefined && wish !== 'lost') return;
       request = wish;
-      tell(wish);
+      requested.settle(wish);
     },
     end,
+  };
+};
+
+/** Ids of jobs that were cancelled a moment ago. */
+const createRecentCancels = () => {
+  const at = new Map<string, number>();
+  return {
+    add(job_id: string): void {
+      const now = performance.now();
+      for (const [id, since] of at) if (now - since > REMEMBERED_MS) at.delete(id);
+      at.set(job_id, now);
+    },
+    has: (job_id: string): boolean => at.has(job_id),
   };
 };
 
@@ -52,6 +81,10 @@ const createHold = (claim: Claim, end: () => void): Hold => {
  */
 export const keepLeases = (claims: Claims, log: Logger): Leases => {
   const holds = new Map<string, Hold>();
+  const cancels = createRecentCancels();
+  let releasing = false;
+  let closed = false;
+  let renewing = false;
 
   const renew = async (): Promise<void> => {
     const held = [...holds.values()];
@@ -61,23 +94,41 @@ export const keepLeases = (claims: Claims, log: Logger): Leases => {
       if (states[i] === 'lost' && holds.get(hold.claim.job_id) === hold) hold.ask('lost');
     }
   };
-  const timer = setInterval(() => renew().catch((err) => log.warn({ err }, 'could not renew leases')), LEASE_MS / 4);
+  const timer = setInterval(async () => {
+    if (renewing) return;
+    renewing = true;
+    await renew().catch((err) => log.warn({ err }, 'could not renew leases'));
+    renewing = false;
+  }, LEASE_MS / 4);
 
   return {
     hold(claim) {
-      const hold = createHold(claim, () => {
-        if (holds.get(claim.job_id) === hold) holds.delete(claim.job_id);
-      });
-      holds.set(claim.job_id, hold);
+      const { job_id } = claim;
+      const forget = () => {
+        if (holds.get(job_id) === hold) holds.delete(job_id);
+      };
+      const hold = createHold(claim, () => closed, forget);
+      holds.get(job_id)?.ask('lost');
+      holds.set(job_id, hold);
+      if (cancels.has(job_id)) hold.ask('cancel');
+      if (releasing) hold.ask('release');
       return hold;
     },
     find: (job_id) => holds.get(job_id),
     get size() {
       return holds.size;
     },
-    askAll(request) {
-      for (const hold of holds.values()) hold.ask(request);
+    cancel(job_id) {
+      cancels.add(job_id);
+      holds.get(job_id)?.ask('cancel');
     },
-    close: () => clearInterval(timer),
+    releaseAll() {
+      releasing = true;
+      for (const hold of holds.values()) hold.ask('release');
+    },
+    close() {
+      closed = true;
+      clearInterval(timer);
+    },
   };
 };

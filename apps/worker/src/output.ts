@@ -7,7 +7,9 @@ import { createWorkloadLines } from './workload-lines.js';
 const PIECE_BYTES = 64 * 1024;
 const FLUSH_MS = 20;
 /** Beyond the limit the last bytes of each stream are kept all the same: errors stand at the end. */
-const TAIL_BYTES = 32 * 1024;
+export const TAIL_BYTES = 32 * 1024;
+
+const STREAMS = ['stdout', 'stderr'] as const;
 
 /** The last bytes of a stream, in a fixed amount of memory. */
 const createTail = () => {
@@ -43,36 +45,67 @@ export const countUnfinished = (bytes: Buffer): number => {
   return 0;
 };
 
-/** Output on its way to the store, in order of arrival. Pieces end between characters, so that each can be decoded alone. */
+/** How many bytes at the start are the rest of a UTF-8 character whose beginning is missing: 0 to 3. */
+const countHeadless = (bytes: Buffer): number => {
+  const start = bytes.subarray(0, 4).findIndex((byte) => (byte & 0xc0) !== 0x80);
+  return start > 0 && start <= 3 ? start : 0;
+};
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Output on its way to the store, in order of arrival. Pieces end between characters, so that each can be decoded alone: the beginning
+ * of a character waits for its rest, which may come after a piece of the other stream.
+ */
 const createPieceQueue = (attempt: number) => {
   let pending: { stream: OutputStream; chunks: Buffer[] }[] = [];
+  const begun: Record<OutputStream, Buffer> = { stdout: NOTHING, stderr: NOTHING };
   let size = 0;
+  const push = (stream: OutputStream, bytes: Buffer): void => {
+    size += bytes.length;
+    const current = pending.at(-1);
+    if (current?.stream === stream) current.chunks.push(bytes);
+    else pending.push({ stream, chunks: [bytes] });
+  };
+  /** What a character had begun with, without its rest. */
+  const takeBegun = (stream: OutputStream): Buffer => {
+    const bytes = begun[stream];
+    begun[stream] = NOTHING;
+    return bytes;
+  };
+  const take = (): LogPiece[] => {
+    const pieces: LogPiece[] = [];
+    for (const { stream, chunks } of pending) {
+      const bytes = Buffer.concat([begun[stream], ...chunks]);
+      const cut = bytes.length - countUnfinished(bytes);
+      begun[stream] = bytes.subarray(cut);
+      if (cut > 0) pieces.push({ stream, attempt, bytes: bytes.subarray(0, cut) });
+    }
+    pending = [];
+    size = 0;
+    return pieces;
+  };
   return {
     get size() {
       return size;
     },
-    push(stream: OutputStream, bytes: Buffer): void {
-      size += bytes.length;
-      const current = pending.at(-1);
-      if (current?.stream === stream) current.chunks.push(bytes);
-      else pending.push({ stream, chunks: [bytes] });
-    },
-    /** All but a character that is not whole yet; `last` takes that too. */
-    take(last: boolean): LogPiece[] {
-      const pieces: LogPiece[] = [];
-      const held: typeof pending = [];
-      for (const { stream, chunks } of pending) {
-        const bytes = Buffer.concat(chunks);
-        const cut = last ? bytes.length : bytes.length - countUnfinished(bytes);
-        if (cut > 0) pieces.push({ stream, attempt, bytes: bytes.subarray(0, cut) });
-        if (cut < bytes.length) held.push({ stream, chunks: [bytes.subarray(cut)] });
+    push,
+    takeBegun,
+    /** All but characters that are not whole yet. */
+    take,
+    /** All: nothing more will come. */
+    takeLast(): LogPiece[] {
+      const pieces = take();
+      for (const stream of STREAMS) {
+        const bytes = takeBegun(stream);
+        if (bytes.length > 0) pieces.push({ stream, attempt, bytes });
       }
-      pending = held;
-      size = 0;
       return pieces;
     },
   };
 };
+
+type PieceQueue = ReturnType<typeof createPieceQueue>;
 
 export interface Output {
   sink: OutputSink;
@@ -100,6 +133,8 @@ export const openOutput = (options: OutputOptions): Output => {
   const tails = { stdout: createTail(), stderr: createTail() };
   const queue = createPieceQueue(attempt);
   let kept = 0;
+  /** Bytes that the store refused since the last piece that it took. */
+  let unstored = 0;
   let storing = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
 
@@ -107,7 +142,12 @@ export const openOutput = (options: OutputOptions): Output => {
     clearTimeout(timer);
     timer = undefined;
     if (pieces.length === 0) return;
-    const sent = logs.append(job_id, pieces);
+    if (unstored > 0) pieces.unshift(toNote(attempt, `${unstored} bytes of output could not be stored`));
+    unstored = 0;
+    const sent = logs.append(job_id, pieces).catch((err) => {
+      unstored += pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
+      throw err;
+    });
     const listed = lines ? logs.appendWorkloadLines(job_id, lines.take()) : undefined;
     storing = Promise.all([storing, sent, listed]).then(
       () => {},
@@ -118,8 +158,8 @@ export const openOutput = (options: OutputOptions): Output => {
     kept += bytes.length;
     queue.push(stream, bytes);
     lines?.push(stream, bytes);
-    if (queue.size >= PIECE_BYTES) store(queue.take(false));
-    else timer ??= setTimeout(() => store(queue.take(false)), FLUSH_MS);
+    if (queue.size >= PIECE_BYTES) store(queue.take());
+    else timer ??= setTimeout(() => store(queue.take()), FLUSH_MS);
   };
 
   return {
@@ -130,7 +170,7 @@ export const openOutput = (options: OutputOptions): Output => {
     },
     async close() {
       lines?.end();
-      store([...queue.take(true), ...toCutPieces(attempt, tails)]);
+      store(takeEnd(attempt, queue, tails));
       await storing;
     },
   };
@@ -138,20 +178,28 @@ export const openOutput = (options: OutputOptions): Output => {
 
 type Tails = Record<OutputStream, ReturnType<typeof createTail>>;
 
-/** What is stored in place of the bytes beyond the limit: a note, then the tails. */
-const toCutPieces = (attempt: number, tails: Tails): LogPiece[] => {
-  const ends = (['stdout', 'stderr'] as const).map((stream) => ({
-    stream,
-    tail: tails[stream],
-    bytes: tails[stream].read(),
-  }));
-  const dropped = ends.reduce((sum, { tail, bytes }) => sum + tail.total - bytes.length, 0);
-  if (dropped === 0) return toPieces(attempt, ends);
-  const note = `\n[berth] ${dropped} bytes of output were cut here; what follows is the end of it.\n`;
-  return [{ stream: 'note', attempt, bytes: Buffer.from(note) }, ...toPieces(attempt, ends)];
-};
+const toNote = (attempt: number, text: string): LogPiece => ({
+  stream: 'note',
+  attempt,
+  bytes: Buffer.from(`\n[berth] ${text}\n`),
+});
 
-const toPieces = (attempt: number, ends: { stream: OutputStream; bytes: Buffer }[]): LogPiece[] =>
-  ends
-    .filter(({ bytes }) => bytes.length > 0)
-    .map(({ stream, bytes }) => ({ stream, attempt, bytes: Buffer.from(bytes) }));
+/** The last pieces: where bytes beyond the limit were dropped, a note stands in their place and the tails follow it. */
+const takeEnd = (attempt: number, queue: PieceQueue, tails: Tails): LogPiece[] => {
+  const before = queue.take();
+  let dropped = 0;
+  for (const stream of STREAMS) {
+    const { total } = tails[stream];
+    const tail = tails[stream].read();
+    if (tail.length === total) {
+      if (total > 0) queue.push(stream, tail);
+      continue;
+    }
+    const headless = countHeadless(tail);
+    dropped += total - tail.length + headless + queue.takeBegun(stream).length;
+    queue.push(stream, tail.subarray(headless));
+  }
+  if (dropped === 0) return [...before, ...queue.takeLast()];
+  const note = toNote(attempt, `${dropped} bytes of output were cut here; what follows is the end of it.`);
+  return [...before, note, ...queue.takeLast()];
+};

@@ -41,8 +41,12 @@ export const reconcile = async (options: ReconcileOptions, suspects: ReadonlySet
       next.add(found.id);
       continue;
     }
-    log.warn({ job_id, epoch, container: found.id, verdict }, 'removing a container that nobody should run');
-    await runtime.open(found.id).remove();
+    const note = { job_id, epoch, container: found.id, verdict };
+    log.warn(note, 'removing a container that nobody should run');
+    await runtime
+      .open(found.id)
+      .remove()
+      .catch((err) => log.warn({ ...note, err }, 'could not remove a container; the next pass tries again'));
   }
   return next;
 };

@@ -1,17 +1,7 @@
-import {
-  type JobSpec,
-  judge,
-  type Outcome,
-  type Profile,
-  toArgv,
-  toCause,
-  toExitCode,
-  toFinalState,
-  toMessage,
-  toOutcome,
-} from '@berth/domain';
-import type { Claim, Claims, LogStore, Settlement, SettleReply } from '@berth/store';
+import { type ExitReport, type JobSpec, type Outcome, type Profile, toOutcome } from '@berth/domain';
+import type { Claim, Claims, LogStore, SettleReply } from '@berth/store';
 import type { Logger } from 'pino';
+import { toProgram } from './kept-format.js';
 import type { Hold, Leases, Request } from './leases.js';
 import { removeOlderEpochs } from './older-epochs.js';
 import { type Output, openOutput } from './output.js';
@@ -21,6 +11,8 @@ import {
   type ContainerRuntime,
   RuntimeFault,
 } from './runtime/container-runtime.js';
+import { settleAttempt, toSettlement } from './settle-attempt.js';
+import { pause } from './waiting.js';
 
 export interface AttemptContext {
   runtime: ContainerRuntime;
@@ -48,10 +40,12 @@ export interface AttemptEnd {
 const RELEASE_GRACE_SECONDS = 2;
 /** Beyond its timeout and grace a container may live so long before others of the machine stop it. */
 const DEADLINE_SLACK_SECONDS = 10;
+/** An engine that could not stop a container is asked again after so long. */
+const STOP_AGAIN_MS = 1_000;
 
 /**
- * The story of one attempt: image, container, start, end, outcome, record, clean-up. Whatever happens on the way becomes an Outcome; only
- * a bug throws. The record's settlement is sent right behind the last output on the same connection, so whoever sees the end finds
+ * The story of one attempt: image, container, start, end, outcome, record, clean-up. Whatever happens on the way becomes an Outcome; it
+ * throws only where the record refuses to take note of the end, and the container is removed even then. The record's settlement is sent right behind the last output on the same connection, so whoever sees the end finds
  * the whole log. The container goes last: until the end is recorded, it is the evidence.
  */
 export const runAttempt = async (claim: Claim, context: AttemptContext): Promise<AttemptEnd> => {
@@ -74,9 +68,12 @@ export const runAttempt = async (claim: Claim, context: AttemptContext): Promise
   try {
     const outcome = await play(attempt, context);
     const stored = attempt.output.close();
-    const reply = hold.request === 'lost' ? undefined : await settle(attempt, outcome, context);
+    const reply = await settle(attempt, outcome, context);
     await stored;
     return { outcome, reply, removed: removeQuietly(attempt.container, context.log) };
+  } catch (error) {
+    await removeQuietly(attempt.container, context.log);
+    throw error;
   } finally {
     hold.end();
   }
@@ -108,21 +105,28 @@ const play = async (attempt: Attempt, context: AttemptContext): Promise<Outcome>
     await container.start(attempt.output.sink);
     attempt.started_at = Date.now();
     attempt.noted = noteStart(attempt, image.digest, context);
-    return await watch(attempt, container);
+    return await watch(attempt, container, context.log);
   } catch (error) {
-    return toOutcomeOfFault(error);
+    if (error instanceof RuntimeFault) {
+      context.log.warn({ err: error }, 'the attempt met a fault');
+      return toOutcomeOfFault(error);
+    }
+    context.log.error({ err: error }, 'a bug in the worker ended an attempt; the job is started again');
+    return { kind: 'engine_restarted' };
   }
 };
 
 /** From the start to the end: whoever asks first for an earlier end decides what the end is called. */
-const watch = async ({ hold }: Attempt, container: Container): Promise<Outcome> => {
+const watch = async ({ hold }: Attempt, container: Container, log: Logger): Promise<Outcome> => {
   const { spec } = hold.claim;
   const timer = setTimeout(() => hold.ask('timeout'), spec.timeout_seconds * 1000);
   const ended = container.ended();
+  const stop = (why: Request) => stopUntilEnded(container, { grace_seconds: toGraceSeconds(why, spec), ended, log });
   try {
     const first = await Promise.race([ended, hold.requested]);
     if (typeof first !== 'string') return toOutcome(first, toIntent(hold.request));
-    await stopFor(first, container, spec);
+    void stop(first);
+    void hold.urgent.then((why) => (why === first ? undefined : stop(why)));
     return toOutcome(await ended, toIntent(hold.request));
   } finally {
     clearTimeout(timer);
@@ -132,9 +136,30 @@ const watch = async ({ hold }: Attempt, container: Container): Promise<Outcome> 
 const toIntent = (request: Request | undefined) =>
   request === 'cancel' || request === 'timeout' ? request : undefined;
 
-const stopFor = (request: Request, container: Container, spec: JobSpec): Promise<void> => {
-  if (request === 'lost') return container.stop(0);
-  return container.stop(request === 'release' ? RELEASE_GRACE_SECONDS : spec.stop_grace_seconds);
+const toGraceSeconds = (request: Request, spec: JobSpec): number => {
+  if (request === 'lost') return 0;
+  return request === 'release' ? Math.min(RELEASE_GRACE_SECONDS, spec.stop_grace_seconds) : spec.stop_grace_seconds;
+};
+
+interface Stopping {
+  grace_seconds: number;
+  ended: Promise<ExitReport>;
+  log: Logger;
+}
+
+/** Never rejects: an engine that fails to stop a container is asked again for as long as it has not ended. */
+const stopUntilEnded = async (container: Container, { grace_seconds, ended, log }: Stopping): Promise<void> => {
+  const over = ended.then(
+    () => true,
+    () => true,
+  );
+  do {
+    try {
+      return await container.stop(grace_seconds);
+    } catch (err) {
+      log.warn({ err, container: container.id }, 'could not stop a container; trying again');
+    }
+  } while (!(await Promise.race([over, pause(STOP_AGAIN_MS).then(() => false)])));
 };
 
 const noteStart = async (attempt: Attempt, digest: string, { claims, log }: AttemptContext): Promise<void> => {
@@ -157,29 +182,25 @@ const unlessRequested = async <T>(hold: Hold, work: Promise<T>): Promise<T | 're
 const toOutcomeOfRequest = (request: Request | undefined): Outcome =>
   request === 'cancel' ? { kind: 'cancelled', exit_code: null } : { kind: 'engine_restarted' };
 
-const toOutcomeOfFault = (error: unknown): Outcome => {
-  if (!(error instanceof RuntimeFault)) throw error;
-  switch (error.code) {
+const toOutcomeOfFault = ({ code, message, exit_code }: RuntimeFault): Outcome => {
+  switch (code) {
     case 'image_not_found':
     case 'image_pull_failed':
-      return { kind: error.code, message: error.message };
+      return { kind: code, message };
     case 'start_failed':
-      return { kind: 'start_failed', message: error.message, exit_code: null };
+      return { kind: code, message, exit_code };
     default:
       return { kind: 'engine_restarted' };
   }
 };
 
-const toContainerOptions = (
-  { job_id, epoch, attempt, spec, class: className }: Claim,
-  context: AttemptContext,
-): ContainerOptions => {
+const toContainerOptions = (claim: Claim, context: AttemptContext): ContainerOptions => {
+  const { job_id, epoch, attempt, spec, class: className } = claim;
   const seconds = spec.timeout_seconds + spec.stop_grace_seconds + DEADLINE_SLACK_SECONDS;
   return {
     name: `berth-${job_id}-e${epoch}`,
     image: spec.image,
-    argv: toArgv(spec.command),
-    env: spec.env,
+    ...toProgram(claim, context.node),
     workdir: spec.workdir,
     centicpus: Math.round(spec.cpus * 100),
     memory_mb: spec.memory_mb,
@@ -195,21 +216,16 @@ const toContainerOptions = (
   };
 };
 
-const settle = async (attempt: Attempt, outcome: Outcome, context: AttemptContext): Promise<SettleReply> => {
+const settle = async (
+  attempt: Attempt,
+  outcome: Outcome,
+  context: AttemptContext,
+): Promise<SettleReply | undefined> => {
   const { hold, image_digest, started_at } = attempt;
-  const released = hold.request === 'release' && toFinalState(outcome) !== 'completed';
-  const verdict = judge(outcome, hold.claim.attempt, hold.claim.spec.max_attempts, Math.random());
-  const end = verdict.next === 'end' ? (toFinalState(outcome) as 'completed' | 'failed' | 'cancelled') : verdict.next;
-  const settlement: Settlement = {
-    type: released ? 'released' : end,
-    cause: toCause(outcome),
-    exit_code: toExitCode(outcome),
-    message: toMessage(outcome),
-    delay_ms: verdict.next === 'retried' ? verdict.delay_ms : 0,
-    entry: { node: context.node, image_digest, started_at },
-  };
+  const released = hold.request === 'release';
+  const entry = { outcome, node: context.node, image_digest, started_at, released, chance: Math.random() };
   // The settlement follows the note of the start on the same connection; its reply need not be waited for.
-  const reply = await context.claims.settle(hold.claim, settlement);
+  const reply = await settleAttempt(hold, toSettlement(hold, entry), context);
   await attempt.noted;
   return reply;
 };

@@ -1,5 +1,6 @@
 import type { Consumer, Delivery } from '@berth/queue';
 import type { Claim, Claimant, Claims } from '@berth/store';
+import type { Logger } from 'pino';
 import type { Room } from './room.js';
 
 /** A machine that is too small for a job does not see it again for so long; another may take it at once. */
@@ -13,26 +14,37 @@ export interface TakeJobsOptions {
   room: Room;
   /** Runs a claimed job to its end; the loop does not wait for it. It must not throw. */
   run: (claim: Claim, delivery: Delivery) => void;
+  log: Logger;
 }
 
 /**
  * Takes jobs of one class for as long as the consumer gives messages, one at a time: a message, a claim, and on to the next while
  * the job runs. There is no fixed concurrency: a claim is refused when the machine is full, and then the message goes back to the front
  * of the queue at once and the loop waits for room, so it never spins and never keeps a job from another machine.
+ *
+ * Nothing but the consumer's end ends the loop. A claim that the broker did not answer may have been made all the same: then
+ * nobody renews its lease, and the job is taken away and started again as if its worker had died.
  */
 export const takeJobs = async (options: TakeJobsOptions): Promise<void> => {
-  const { className, consumer, room } = options;
+  const { className, consumer, room, log } = options;
   for (;;) {
     while (!room.isTurnOf(className)) await room.changed();
     const delivery = await consumer.take();
     if (!delivery) return;
-    await takeJob(delivery, options);
+    try {
+      await takeJob(delivery, options);
+    } catch (err) {
+      const { job_id } = delivery.message;
+      log.error({ err, class: className, job_id }, 'could not claim a job; its message goes back to the queue');
+      await delivery.handBack().catch((error) => log.warn({ err: error, job_id }, 'could not hand a message back'));
+      await room.changed();
+    }
   }
 };
 
 const takeJob = async (delivery: Delivery, options: TakeJobsOptions): Promise<void> => {
   const { className, claims, claimant, room, run } = options;
-  const roomChanged = room.changed();
+  const before = room.signals;
   const reply = await claims.claim(delivery.message.job_id, claimant);
   switch (reply.kind) {
     case 'claimed':
@@ -42,7 +54,7 @@ const takeJob = async (delivery: Delivery, options: TakeJobsOptions): Promise<vo
     case 'no_room':
       room.refused(className);
       await delivery.handBack();
-      await roomChanged;
+      await room.changed(before);
       return;
     case 'too_big':
       await delivery.postpone(TOO_BIG_MS);

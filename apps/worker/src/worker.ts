@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Consumer, type Delivery, openConsumer } from '@berth/queue';
 import type { Claim, Claimant } from '@berth/store';
 import type { WorkerContext } from './context.js';
@@ -7,6 +6,7 @@ import { startHousekeeping } from './housekeeping.js';
 import { runAttempt } from './run-attempt.js';
 import { takeJobs } from './take-jobs.js';
 import { VERSION } from './version.js';
+import { within } from './waiting.js';
 
 export interface RunningWorker {
   /** Runs a job that this worker has claimed, with or without a message for it. Settles at the job's end; never rejects. */
@@ -18,8 +18,8 @@ export interface RunningWorker {
 
 /** Containers that do not die within this time are left to the next worker of the machine. */
 const STOP_LIMIT_MS = 12_000;
-/** A take that was under way hands its message back within this time. */
-const TAKE_LIMIT_MS = 1_000;
+/** How long a stopping worker waits for the broker, which may be away: for a take to hand its message back, and to say goodbye. */
+const BROKER_LIMIT_MS = 1_000;
 
 export const startWorker = async (context: WorkerContext): Promise<RunningWorker> => {
   const { config, store, leases, room, log, node, engine, capacity, served } = context;
@@ -28,37 +28,29 @@ export const startWorker = async (context: WorkerContext): Promise<RunningWorker
   const startedAt = Date.now();
 
   const run = (claim: Claim, delivery?: Delivery): Promise<void> => {
-    const whole = runToEnd(context, claim, delivery).finally(() => running.delete(whole));
+    const whole = runToEnd(context, claim, delivery)
+      .catch((err) => log.error({ err, job_id: claim.job_id, epoch: claim.epoch }, 'an attempt broke'))
+      .finally(() => running.delete(whole));
     running.add(whole);
     return whole;
   };
   const unsubscribe = await context.channels.subscribe(store.keys.engineChannel(engine.id), (message) => {
     const [word, job_id = ''] = message.split(' ');
     if (word === 'room') room.signal();
-    if (word === 'cancel') leases.find(job_id)?.ask('cancel');
+    if (word === 'cancel') leases.cancel(job_id);
   });
   const housekeeping = await startHousekeeping(context);
   const consumers = served.map((c) => openClassConsumer(context, c.name));
   const loops = served.map((c, i) => {
     const consumer = consumers[i] as Consumer;
-    return takeJobs({ className: c.name, consumer, claims: store.claims, claimant, room, run });
+    const options = { className: c.name, consumer, claims: store.claims, claimant, room, run, log };
+    return takeJobs(options).catch((err) => log.fatal({ err, class: c.name }, 'takes no more jobs of this class'));
   });
-  const heartbeat = startHeartbeat(
-    store.workers,
-    () => ({
-      worker: config.worker,
-      node,
-      engine: engine.id,
-      version: VERSION,
-      engine_version: engine.version,
-      oci_runtime: engine.oci_runtime,
-      capacity,
-      classes: served.map((c) => c.name),
-      running: leases.size,
-      started_at: startedAt,
-    }),
-    log,
-  );
+  const untilIdle = async (): Promise<void> => {
+    while (running.size > 0) await Promise.all(running);
+  };
+  const heartbeat = startHeartbeat(store.workers, () => toHeartbeat(context, startedAt), log);
+  if (served.length === 0) log.warn({ capacity }, 'this machine is too small for every class and will take no jobs');
   log.info({ node, capacity, classes: served.map((c) => c.name), oci_runtime: engine.oci_runtime }, 'worker ready');
 
   return {
@@ -67,17 +59,30 @@ export const startWorker = async (context: WorkerContext): Promise<RunningWorker
     async stop() {
       log.info({ running: leases.size }, 'worker stopping');
       for (const consumer of consumers) consumer.stopTaking();
-      room.signal();
-      leases.askAll('release');
-      await Promise.race([Promise.all(running), sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
-      await Promise.all(consumers.map((consumer) => consumer.close()));
-      await Promise.race([Promise.all(loops), sleep(TAKE_LIMIT_MS, undefined, { ref: false })]);
-      await housekeeping.close();
+      room.close();
+      leases.releaseAll();
+      await within(STOP_LIMIT_MS, untilIdle());
+      await within(BROKER_LIMIT_MS, Promise.all(consumers.map((consumer) => consumer.close())));
+      await within(BROKER_LIMIT_MS, Promise.all(loops).then(untilIdle));
+      housekeeping.close();
       unsubscribe();
-      await heartbeat.close();
+      await within(BROKER_LIMIT_MS, heartbeat.close());
     },
   };
 };
+
+const toHeartbeat = ({ config, node, engine, capacity, served, leases }: WorkerContext, started_at: number) => ({
+  worker: config.worker,
+  node,
+  engine: engine.id,
+  version: VERSION,
+  engine_version: engine.version,
+  oci_runtime: engine.oci_runtime,
+  capacity,
+  classes: served.map((c) => c.name),
+  running: leases.size,
+  started_at,
+});
 
 const openClassConsumer = ({ config, store, redis, log }: WorkerContext, className: string): Consumer =>
   openConsumer({
@@ -95,7 +100,12 @@ const runToEnd = async (context: WorkerContext, claim: Claim, delivery?: Deliver
   const log = attempts.log.child({ job_id, attempt, epoch });
   metrics.attemptStarted();
   log.info({ class: claim.class }, 'attempt started');
-  const { outcome, reply, removed } = await runAttempt(claim, { ...attempts, log });
+  const end = await runAttempt(claim, { ...attempts, log }).catch(async (error) => {
+    metrics.attemptEnded(false);
+    await delivery?.handBack();
+    throw error;
+  });
+  const { outcome, reply, removed } = end;
   metrics.attemptEnded(outcome.kind === 'exited' && outcome.exit_code === 0);
   log.info({ outcome, reply }, 'attempt ended');
   const exit_code = 'exit_code' in outcome ? outcome.exit_code : null;

@@ -1,24 +1,43 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { OutputStream } from './runtime/container-runtime.js';
 
+/** Clients keep no more than so many lines of a job, so older ones that were not taken yet are dropped. */
+const KEPT_LINES = 1_000;
+
 /** Splits output into whole lines for clients of the workload runner's format: `[time] text`, oldest first. */
 export const createWorkloadLines = () => {
   const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
-  const rest: Record<OutputStream, string> = { stdout: '', stderr: '' };
+  /** Joined only at the line's end: a line of megabytes arrives in many pieces. */
+  const unfinished: Record<OutputStream, string[]> = { stdout: [], stderr: [] };
   let whole: string[] = [];
-  const add = (text: string): void => void whole.push(`[${new Date().toISOString()}] ${text}`);
+  const toLine = (text: string): string => `[${new Date().toISOString()}] ${text}`;
+  const endLine = (stream: OutputStream, end: string): string => {
+    const line = unfinished[stream].join('') + end;
+    unfinished[stream] = [];
+    return line;
+  };
   return {
     push(stream: OutputStream, bytes: Buffer): void {
-      const parts = (rest[stream] + decoders[stream].write(bytes)).split('\n');
-      rest[stream] = parts.pop() ?? '';
-      for (const part of parts) add(part);
+      const [first = '', ...more] = decoders[stream].write(bytes).split('\n');
+      const last = more.pop();
+      if (last === undefined) {
+        if (first !== '') unfinished[stream].push(first);
+        return;
+      }
+      const lines = [endLine(stream, first), ...more.slice(-KEPT_LINES)];
+      if (last !== '') unfinished[stream].push(last);
+      whole.push(...lines.map(toLine));
+      if (whole.length > 2 * KEPT_LINES) whole = whole.slice(-KEPT_LINES);
     },
     /** Takes what is left without an end of line as a line. */
     end(): void {
-      for (const stream of ['stdout', 'stderr'] as const) if (rest[stream] !== '') add(rest[stream]);
+      for (const stream of ['stdout', 'stderr'] as const) {
+        const line = endLine(stream, decoders[stream].end());
+        if (line !== '') whole.push(toLine(line));
+      }
     },
     take(): string[] {
-      const taken = whole;
+      const taken = whole.slice(-KEPT_LINES);
       whole = [];
       return taken;
     },

@@ -38,8 +38,16 @@ export interface ContainerRuntime {
 
 export interface Container {
   readonly id: string;
-  /** Faults: `start_failed` (no such program, not executable, bad working directory). */
+  /**
+   * Faults: `start_failed` (the engine refuses: no such user, not a directory); `not_found`; `engine_unavailable`, which
+   * leaves open whether the program runs: `ended` still tells, and `remove` makes sure that it does not.
+   */
   start(sink: OutputSink): Promise<void>;
+  /**
+   * A program that is not in the image, or not executable, is only found out by the container's init process: that is a report of
+   * its own, `start_failed`. On a container that is never started it waits until that is removed, and on an engine that
+   * is away until it is back. Rejects with `engine_unavailable` when the runtime is closed or the engine refused the start.
+   */
   ended(): Promise<ExitReport>;
   /** TERM, then KILL after the grace time. Returns when the container is dead or gone. */
   stop(grace_seconds: number): Promise<void>;
@@ -74,6 +82,8 @@ export interface ContainerOptions {
   name: string;
   image: string;
   argv: string[];
+  /** The image's entrypoint stays in front of `argv`, and its own command stands where `argv` is empty. Default: `argv` is all. */
+  keeps_entrypoint?: boolean;
   env: Record<string, string>;
   workdir: string;
   centicpus: number;

@@ -101,7 +101,8 @@ const hasEnded = ({ State }: Docker.ContainerInspectInfo): boolean =>
  * An engine that goes down takes its containers with it, and they look as if someone had killed them: 137, or 143 where
  * it had the time to be polite. So where we sent no signal and memory was not short, a death by signal is the engine's
  * doing if its event stream broke since we last saw the container alive, or if it takes no new connection now: a
- * stopping engine closes its door first and lets open connections be.
+ * stopping engine closes its door first and lets open connections be. Someone else's removal by force kills first and
+ * removes after; it is told by what it leaves.
  */
 const judgeEnd = async (
   options: EndWatchOptions,
@@ -115,9 +116,11 @@ const judgeEnd = async (
   }
   const suspicious = (ExitCode === KILLED || ExitCode === TERMINATED) && !seen.State.OOMKilled && !options.wasKilled();
   if (!suspicious) return toReport(seen.State);
+  if (seen.State.Status === 'removing') return { kind: 'removed' };
   if (missedEvents() || !(await options.isEngineUp()) || missedEvents()) return { kind: 'engine_restarted' };
   const again = await look(options.container);
-  return toReport(typeof again === 'string' ? seen.State : again.State);
+  if (again === 'gone') return { kind: 'removed' };
+  return toReport(again === 'unknown' ? seen.State : again.State);
 };
 
 const toReport = (state: State): ExitReport => ({

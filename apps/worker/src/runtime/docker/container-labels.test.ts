@@ -11,7 +11,11 @@ test('labels come back as they were written', () => {
     attempt: count,
     deadline: count,
   });
-  fc.assert(fc.property(labels, (l) => expect(parseLabels(toLabels(l))).toEqual(l)));
+  fc.assert(
+    fc.property(labels, (l) => {
+      expect(parseLabels(toLabels(l))).toEqual(l);
+    }),
+  );
 });
 
 test('labels of others are nobody', () => {

@@ -24,8 +24,7 @@ export interface EngineChoices {
  */
 export const toCreateBody = (options: ContainerOptions, engine: EngineChoices) => ({
   Image: options.image,
-  Entrypoint: options.argv,
-  Cmd: [],
+  ...toCommand(options),
   Env: toEnv(options),
   WorkingDir: options.workdir,
   Labels: toLabels(options.labels),
@@ -37,6 +36,9 @@ export const toCreateBody = (options: ContainerOptions, engine: EngineChoices) =
   NetworkDisabled: options.network === 'none' && engine.hosts_file !== undefined,
   HostConfig: toHostConfig(options, engine),
 });
+
+const toCommand = ({ argv, keeps_entrypoint = false }: ContainerOptions) =>
+  keeps_entrypoint ? { Cmd: argv } : { Entrypoint: argv, Cmd: [] };
 
 const toHostConfig = (options: ContainerOptions, engine: EngineChoices) => ({
   ...FIXED,

@@ -18,7 +18,7 @@ export interface DockerContainerOptions {
   events: EngineEvents;
   gate: LifecycleGate;
   isEngineUp: () => Promise<boolean>;
-  /** Stops every watch when the runtime closes. */
+  /** Has `stop` called when the runtime closes. Gives back the function that takes this back. */
   onClose: (stop: () => void) => () => void;
 }
 
@@ -33,7 +33,10 @@ export const createDockerContainer = (options: DockerContainerOptions, id: strin
 
   const beginWatch = (fresh: boolean): EndWatch => {
     const begun = watchEnd({ docker, container, events, wasKilled: () => killed, fresh, isEngineUp });
-    const forget = options.onClose(begun.stop);
+    const forget = options.onClose(() => {
+      begun.stop();
+      output?.close();
+    });
     begun.report.finally(forget).catch(() => undefined);
     return begun;
   };
@@ -49,8 +52,10 @@ export const createDockerContainer = (options: DockerContainerOptions, id: strin
         output = await attachOutput(container, sink);
         watch = beginWatch(true);
         await startOnce(container).catch((error: unknown) => {
-          watch?.stop();
-          output?.close();
+          if (isRefusal(error)) {
+            watch?.stop();
+            output?.close();
+          }
           throw error;
         });
       });
@@ -72,6 +77,9 @@ export const createDockerContainer = (options: DockerContainerOptions, id: strin
     },
   };
 };
+
+/** Anything but a refusal leaves open whether the program runs, so its end is still watched for. */
+const isRefusal = (error: unknown): boolean => error instanceof RuntimeFault && error.code !== 'engine_unavailable';
 
 const requireCreated = async (container: Docker.Container): Promise<void> => {
   const { State } = await inspect(container);

@@ -20,7 +20,7 @@ export interface DockerRuntimeOptions {
   engine?: string | undefined;
   /** The OCI runtime to use. Without it: crun where a probe container runs with it, else the engine's default. */
   oci_runtime?: string | undefined;
-  /** An image that holds `true`, for the probe. It is not pulled; where it is missing the engine's default is used. */
+  /** An image that holds `true`, for the probe. It is not pulled: until it has been resolved, the engine's default is used. */
   probe_image?: string | undefined;
   /** How many containers may be created, started or removed at once. Default: twice the engine's CPUs. */
   lifecycle_slots?: number | undefined;
@@ -33,18 +33,21 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
   const docker = openEngine(options.engine);
   const images = createImages(docker, (options.pull_limit_seconds ?? 600) * 1_000);
   const networks = createNetworks(docker);
-  const describe = remember(() => describeEngine(docker, options));
+  const described = remember(() => describeEngine(docker, options));
   const sizedGate = remember(async () => {
-    const size = options.lifecycle_slots ?? 2 * (await describe()).cpus;
+    const size = options.lifecycle_slots ?? 2 * (await described.get()).cpus;
     return createLifecycleGate(size);
   });
-  const gate: LifecycleGate = { pass: async (call) => (await sizedGate()).pass(call) };
+  const gate: LifecycleGate = { pass: async (call) => (await sizedGate.get()).pass(call) };
   const stops = new Set<() => void>();
   let events: EngineEvents | undefined;
   let closed = false;
 
-  const open = (id: string, created: boolean): Container => {
+  const requireOpen = () => {
     if (closed) throw new RuntimeFault('engine_unavailable', 'The runtime is closed');
+  };
+  const open = (id: string, created: boolean): Container => {
+    requireOpen();
     events ??= openEngineEvents(docker, options.installation);
     const onClose = (stop: () => void) => {
       stops.add(stop);
@@ -55,10 +58,15 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
   };
 
   return {
-    describe,
-    resolveImage: images.resolve,
+    describe: described.get,
+    resolveImage: async (image) => {
+      const resolved = await images.resolve(image);
+      if (image === options.probe_image) await described.forgetUnless((engine) => engine.probed);
+      return resolved;
+    },
     create: async (asked) => {
-      const engine = await describe();
+      requireOpen();
+      const engine = await described.get();
       const egress_network = await toEgressNetwork(networks, asked);
       const id = await gate.pass(() =>
         createContainer(docker, asked, { ...engine, egress_network, probe_image: options.probe_image }),
@@ -75,15 +83,20 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
   };
 };
 
-/** Makes it once; a failure is not remembered. */
-const remember = <T>(make: () => Promise<T>): (() => Promise<T>) => {
+/** Makes it once, and again only where making it failed or what was made will not do. */
+const remember = <T>(make: () => Promise<T>) => {
   let made: Promise<T> | undefined;
-  return () => {
-    made ??= make().catch((error: unknown) => {
-      made = undefined;
-      throw error;
-    });
-    return made;
+  return {
+    get: (): Promise<T> => {
+      made ??= make().catch((error: unknown) => {
+        made = undefined;
+        throw error;
+      });
+      return made;
+    },
+    forgetUnless: async (will_do: (value: T) => boolean): Promise<void> => {
+      if (made !== undefined && !will_do(await made)) made = undefined;
+    },
   };
 };
 

@@ -1,9 +1,13 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { RuntimeFault } from '../container-runtime.js';
 import { callWithin } from './engine-calls.js';
 import { toCreateFault, toPullFault, toReadFault } from './faults.js';
 
 const refuse = (statusCode: number) => Object.assign(new Error('(HTTP code 1) reason - text'), { statusCode });
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe('callWithin', () => {
   test('gives up on a call that never settles, and tells it so', async () => {
@@ -22,8 +26,9 @@ describe('callWithin', () => {
       told = abortSignal;
       return 'answer';
     };
+    vi.useFakeTimers();
     expect(await callWithin(5, call)).toBe('answer');
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    vi.advanceTimersByTime(60_000);
     expect(told?.aborted).toBe(false);
   });
 });

@@ -1,4 +1,5 @@
 import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import { inspect } from 'node:util';
 import Docker from 'dockerode';
 import { RuntimeFault } from '../container-runtime.js';
@@ -15,7 +16,7 @@ export const DEADLINES = {
 
 /**
  * The engine at `unix:///path`, `tcp://host:port` or `http://host:port`; without one, where DOCKER_HOST or the usual socket
- * leads. No API version is pinned, so engines from 20.10 on are served. No agent is given: docker-modem inspects its
+ * leads. TLS is set up by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, as for the docker command. No API version is pinned, so engines from 20.10 on are served. No agent is given: docker-modem inspects its
  * options on every request, and an agent drags in every open socket.
  */
 export const openEngine = (address?: string): Docker => new Docker(toConnection(address));
@@ -24,8 +25,8 @@ const toConnection = (address: string | undefined): Docker.DockerOptions => {
   if (address === undefined) return {};
   if (address.startsWith('unix://')) return { socketPath: address.slice('unix://'.length), ...NO_HOST };
   const url = new URL(address.replace(/^tcp:/, 'http:'));
-  const protocol = url.protocol === 'https:' ? 'https' : 'http';
-  return { protocol, host: url.hostname, port: url.port === '' ? 2375 : Number(url.port) };
+  const secure = url.protocol === 'https:' ? { protocol: 'https' as const } : {};
+  return { ...secure, host: url.hostname, port: url.port === '' ? 2375 : Number(url.port) };
 };
 
 /** A host taken from the environment would win over the socket. */
@@ -33,9 +34,10 @@ const NO_HOST = { host: undefined } as unknown as Docker.DockerOptions;
 
 /** Whether the engine takes a new connection and answers on it. One that is stopping still serves the old ones. */
 export const isAnswering = async (address?: string): Promise<boolean> => {
-  const agent = Object.assign(new Agent({ keepAlive: false }), { [inspect.custom]: () => 'Agent' });
-  const connection = { ...toConnection(address), agent };
-  const docker = new Docker(connection);
+  const docker = openEngine(address);
+  const modem = docker.modem as unknown as { protocol: string; agent: Agent };
+  const FreshAgent = modem.protocol === 'https' ? TlsAgent : Agent;
+  modem.agent = Object.assign(new FreshAgent({ keepAlive: false }), { [inspect.custom]: () => 'Agent' });
   return callWithin(DEADLINES.ping, () => docker.ping()).then(
     () => true,
     () => false,

@@ -10,7 +10,10 @@ import { probeContainer } from './probe.js';
 /** What an engine can do for our containers, as a probe has shown. */
 type Choice = Omit<EngineChoices, 'egress_network'>;
 
-export type EngineDescription = EngineInfo & Choice;
+export interface EngineDescription extends EngineInfo, Choice {
+  /** False where no container could be run to find out: the choices are the most modest ones. */
+  probed: boolean;
+}
 
 const OPEN_FILES = 65_536;
 /** What the kernel gives a process by default: no engine has less. */
@@ -33,7 +36,7 @@ export const describeEngine = async (docker: Docker, options: DescribeOptions): 
     open_files: FEW_OPEN_FILES,
   };
   const choice = await choose(docker, runtimes, options.probe_image);
-  return { ...info.engine, ...(choice ?? fallback) };
+  return { ...info.engine, ...(choice ?? fallback), probed: choice !== undefined };
 };
 
 interface Info {

@@ -22,9 +22,9 @@ type Found = 'program' | 'not_executable' | 'absent';
  */
 export const findMissingProgram = async (
   container: Docker.Container,
-  config: Pick<Docker.ContainerInspectInfo['Config'], 'Entrypoint' | 'Env' | 'WorkingDir'>,
+  config: Pick<Docker.ContainerInspectInfo['Config'], 'Entrypoint' | 'Cmd' | 'Env' | 'WorkingDir'>,
 ): Promise<string | undefined> => {
-  const program = [config.Entrypoint ?? []].flat()[0];
+  const program = [config.Entrypoint ?? [], config.Cmd ?? []].flat()[0];
   if (program === undefined) return undefined;
   try {
     const found = await findBest(container, toCandidates(program, config.Env ?? [], config.WorkingDir));

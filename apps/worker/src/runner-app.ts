@@ -1,0 +1,91 @@
+import {
+  EMPTY_COMMAND,
+  findJsonError,
+  isBlank,
+  isLoopbackHost,
+  parseCommandRequest,
+  type RequestDetail,
+  toInvalidJson,
+  toNotAnObject,
+} from '@berth/domain';
+import { isUnavailable } from '@berth/store';
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { HTTPException } from 'hono/http-exception';
+import type { Logger } from 'pino';
+import type { Execute } from './execute.js';
+
+const MAX_BODY_BYTES = 256 * 1024;
+const JSON_TYPE = /^application\/([a-z0-9.+-]+\+)?json[ \t]*(;|$)/i;
+
+export interface RunnerAppOptions {
+  execute: Execute;
+  renderMetrics: () => Promise<string>;
+  metricsType: string;
+  loopbackOnly: boolean;
+  log: Logger;
+}
+
+const refuse = (c: Context, detail: RequestDetail[]): Response => c.json({ detail }, 422);
+
+/** A body that does not say that it is JSON is refused: a web page could otherwise run commands through its reader's browser. */
+const parseBody = (text: string, type: string | undefined): { body?: unknown; details?: RequestDetail[] } => {
+  if (!JSON_TYPE.test(type ?? '')) return { details: [toNotAnObject(text)] };
+  try {
+    return { body: text === '' ? null : JSON.parse(text) };
+  } catch (error) {
+    return { details: [toInvalidJson(findJsonError(error))] };
+  }
+};
+
+const handleExecute =
+  (execute: Execute) =>
+  async (c: Context): Promise<Response> => {
+    const { body, details: unreadable } = parseBody(await c.req.text(), c.req.header('content-type'));
+    if (unreadable) return refuse(c, unreadable);
+    const { value: request, details } = parseCommandRequest(body);
+    if (details) return refuse(c, details);
+    if (isBlank(request.command)) return c.json({ detail: EMPTY_COMMAND }, 400);
+    const { value: execution, details: refused } = await execute(request, c.req.raw.signal);
+    if (refused) return refuse(c, refused);
+    return execution ? c.json(execution, 200) : c.json({ detail: 'The job is gone' }, 503);
+  };
+
+/** The runner's wire format on the worker's own port, errors as FastAPI sends them. */
+export const createRunnerApp = (options: RunnerAppOptions): Hono => {
+  const { execute, renderMetrics, metricsType, loopbackOnly, log } = options;
+  const app = new Hono();
+  app.use(async (c, next) => {
+    if (loopbackOnly && !isLoopbackHost(c.req.header('host') ?? '')) {
+      return c.json({ detail: 'This port listens on loopback only: call it as localhost or 127.0.0.1' }, 421);
+    }
+    return next();
+  });
+  app.get('/health', (c) => c.json({ status: 'healthy', service: 'runner' }));
+  app.get('/metrics', async (c) => c.text(await renderMetrics(), 200, { 'content-type': metricsType }));
+  app.post(
+    '/execute',
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: (c) => c.json({ detail: `The body is larger than ${MAX_BODY_BYTES / 1024} KiB` }, 413),
+    }),
+    handleExecute(execute),
+  );
+  for (const [path, allow] of [
+    ['/health', 'GET'],
+    ['/metrics', 'GET'],
+    ['/execute', 'POST'],
+  ] as const) {
+    app.all(path, (c) => c.json({ detail: 'Method Not Allowed' }, 405, { allow }));
+  }
+  app.notFound((c) => c.json({ detail: 'Not Found' }, 404));
+  app.onError((err, c) => {
+    if (err instanceof HTTPException) return err.getResponse();
+    if (isUnavailable(err)) {
+      return c.json({ detail: 'Redis does not answer. Try again in a few seconds.' }, 503, { 'retry-after': '2' });
+    }
+    log.error({ err }, 'a request met a bug');
+    return c.json({ error: 'Internal server error', detail: 'The log of the worker says more' }, 500);
+  });
+  return app;
+};

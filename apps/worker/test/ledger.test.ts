@@ -1,0 +1,110 @@
+import { describe, expect, it, vi } from 'vitest';
+import { createRoom, PATIENCE_MS } from '../src/room.js';
+import {
+  createFakeEngine,
+  createFakeRuntime,
+  type FakeEngine,
+  type FakeEngineOptions,
+} from '../src/runtime/fake-runtime.js';
+import { pause } from '../src/waiting.js';
+import { NOTHING, openRig, type Rig } from './open-rig.js';
+
+const SIZES = [
+  { cpus: 0.25, memory_mb: 64 },
+  { cpus: 1, memory_mb: 128 },
+  { cpus: 0.5, memory_mb: 900 },
+  { cpus: 2, memory_mb: 256 },
+  { cpus: 1.5, memory_mb: 1_500 },
+];
+const CAPACITY = { centicpus: 200, memory_mb: 2_048 };
+const MACHINE = { BERTH_CPUS: '2', BERTH_MEMORY_MB: '2048' };
+
+/** An engine that notes the most that ever stood on it at once. */
+const createWatchedEngine = (program: FakeEngineOptions['program'] = () => ({ until: pause(5) })) => {
+  const most = { centicpus: 0, memory_mb: 0 };
+  const engine: FakeEngine = createFakeEngine({
+    program: (options) => {
+      const present = [...engine.containers.values()].filter((c) => c.state !== 'ended').map((c) => c.options);
+      for (const what of ['centicpus', 'memory_mb'] as const) {
+        most[what] = Math.max(
+          most[what],
+          [...present, options].reduce((sum, one) => sum + one[what], 0),
+        );
+      }
+      return program(options);
+    },
+  });
+  return { engine, most };
+};
+
+const submitMixed = (rig: Rig, count: number) =>
+  Promise.all(Array.from({ length: count }, (_, i) => rig.submit(SIZES[i % SIZES.length])));
+
+const untilAllCompleted = async (rig: Rig, ids: string[]) => {
+  for (const id of ids) await rig.untilState(id, 'completed', 25_000);
+};
+
+describe('a machine', () => {
+  it('is filled by 60 jobs of several sizes, never overfilled, and empty in the end', async () => {
+    const rig = openRig('ledger');
+    const { engine, most } = createWatchedEngine();
+    const { claims, book } = await rig.openWorker({ runtime: createFakeRuntime(engine, rig.prefix) }, MACHINE);
+    const ids = await submitMixed(rig, 60);
+    await untilAllCompleted(rig, ids);
+    expect(most.centicpus).toBe(CAPACITY.centicpus);
+    expect(most.memory_mb).toBeLessThanOrEqual(CAPACITY.memory_mb);
+    await vi.waitFor(() => expect(engine.containers.size).toBe(0));
+    expect(await rig.store.workers.readReserved('fake-engine')).toEqual(NOTHING);
+    // Each end wakes each of two classes once at most, and each start is a claim.
+    expect(claims()).toBeLessThanOrEqual(60 * 3);
+    expect(book.lines.filter((line) => line.level > 30)).toEqual([]);
+    for (const id of ids) expect(await rig.history(id)).toEqual(['submitted', 'claimed', 'started', 'completed']);
+  });
+
+  it('is shared by two workers, who keep one ledger', async () => {
+    const rig = openRig('ledger');
+    const { engine, most } = createWatchedEngine();
+    const open = () => rig.openWorker({ runtime: createFakeRuntime(engine, rig.prefix) }, MACHINE);
+    const workers = await Promise.all([open(), open()]);
+    const ids = await submitMixed(rig, 60);
+    await untilAllCompleted(rig, ids);
+    expect(most.centicpus).toBe(CAPACITY.centicpus);
+    expect(most.memory_mb).toBeLessThanOrEqual(CAPACITY.memory_mb);
+    expect(await rig.store.workers.readReserved('fake-engine')).toEqual(NOTHING);
+    const started = workers.map(({ book }) => book.find('attempt started'));
+    expect(started.reduce((a, b) => a + b)).toBe(60);
+    expect(Math.min(...started)).toBeGreaterThan(0);
+  });
+});
+
+describe('a big job among small ones that never cease', () => {
+  it('waits no longer than it must', async () => {
+    const rig = openRig('ledger');
+    const began = performance.now();
+    const virtual = () => (performance.now() - began) * 30;
+    const small: number[] = [];
+    let bigAt: number | undefined;
+    const engine = createFakeEngine({
+      program: ({ centicpus }) => {
+        if (centicpus === 200) bigAt = virtual();
+        else small.push(virtual());
+        if (bigAt === undefined) rig.submit({ cpus: 1 }).catch(() => {});
+        return { until: pause(10) };
+      },
+    });
+    const runtime = createFakeRuntime(engine, rig.prefix);
+    await rig.openWorker({ runtime, room: createRoom(virtual) }, MACHINE);
+    for (let i = 0; i < 6; i += 1) await rig.submit({ cpus: 1 });
+    await vi.waitFor(() => expect(small.length).toBeGreaterThan(6));
+    const submitted = virtual();
+    const big = await rig.submit({ cpus: 2 });
+    await rig.untilState(big, 'completed', 20_000);
+    const waited = (bigAt ?? Number.POSITIVE_INFINITY) - submitted;
+    expect(waited).toBeGreaterThan(PATIENCE_MS / 2);
+    expect(waited).toBeLessThan(PATIENCE_MS * 1.5);
+    expect(small.filter((at) => at > submitted && at < (bigAt ?? 0)).length).toBeGreaterThan(10);
+    await vi.waitFor(async () => {
+      expect(await rig.store.list.countByState(['pending', 'running'])).toEqual({ pending: 0, running: 0 });
+    });
+  });
+});

@@ -1,0 +1,129 @@
+import { DEFAULT_CLASSES, findClass, type JobState, jobSpecSchema, type ResourceClass, toAsk } from '@berth/domain';
+import { openProducer } from '@berth/queue';
+import { createStore, type JobRecord, openRedis, type Store, type WireFormat } from '@berth/store';
+import { expect, onTestFinished, vi } from 'vitest';
+import { toWorkerConfig } from '../src/config.js';
+import { type Overrides, openWorkerContext, type WorkerContext } from '../src/context.js';
+import { createDockerRuntime } from '../src/runtime/docker/docker-runtime.js';
+import { type RunningWorker, startWorker } from '../src/worker.js';
+import { createLogBook } from './fakes.js';
+
+export const IMAGE = 'busybox:stable';
+export const NOTHING = { centicpus: 0, memory_mb: 0, gpus: 0 };
+const PUMP_MS = 10;
+
+export interface OpenedWorker {
+  context: WorkerContext;
+  worker: RunningWorker;
+  book: ReturnType<typeof createLogBook>;
+  /** Claims that this worker has asked for. */
+  claims(): number;
+  /** Stops and closes it; done by itself when the test ends. */
+  stop(): Promise<void>;
+}
+
+export interface Rig {
+  prefix: string;
+  store: Store;
+  submit(fields?: Record<string, unknown>, format?: WireFormat): Promise<string>;
+  openWorker(overrides?: Overrides, environment?: Record<string, string>): Promise<OpenedWorker>;
+  untilState(job_id: string, state: JobState, limit_ms?: number): Promise<JobRecord>;
+  history(job_id: string): Promise<string[]>;
+  /** What is stored of the job's output, notes included. */
+  readLog(job_id: string): Promise<Buffer>;
+}
+
+let opened = 0;
+
+const brokerUrl = (): string => {
+  const url = process.env.REDIS_URL;
+  if (url === undefined) throw new Error('REDIS_URL is not set: run these tests through vitest, which starts a broker');
+  return url;
+};
+
+/** Does what the API's relay does: moves accepted jobs into BullMQ, and those whose back-off is over. */
+const startPump = (store: Store, classes: ResourceClass[], redis: ReturnType<typeof openRedis>) => {
+  const names = classes.map((c) => c.name);
+  const producer = openProducer({ redis, prefix: store.keys.bull, classes: names, onError: () => {} });
+  let passing = Promise.resolve();
+  const pass = async () => {
+    await store.backlog.releaseDue();
+    for (const name of names) await producer.add(name, await store.backlog.dispatch(name, 1_000, 1_000));
+  };
+  const timer = setInterval(() => {
+    passing = passing.then(pass);
+  }, PUMP_MS);
+  return async () => {
+    clearInterval(timer);
+    await passing;
+    await producer.close();
+  };
+};
+
+const startOne = async (prefix: string, overrides: Overrides, environment: Record<string, string>) => {
+  const book = createLogBook();
+  const env = { REDIS_URL: brokerUrl(), DOCKER_HOST: process.env.DOCKER_HOST, BERTH_PREFIX: prefix, ...environment };
+  const context = await openWorkerContext(toWorkerConfig(env), { log: book.log, ...overrides });
+  const claim = vi.spyOn(context.store.claims, 'claim');
+  const worker = await startWorker(context);
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= worker.stop().then(() => context.close());
+    return stopping;
+  };
+  onTestFinished(stop);
+  return { context, worker, book, stop, claims: () => claim.mock.calls.length };
+};
+
+const expectNoContainers = async (prefix: string) => {
+  const runtime = createDockerRuntime({ installation: prefix, engine: process.env.DOCKER_HOST });
+  const left = await runtime.list();
+  await Promise.all(left.map(({ id }) => runtime.open(id).remove()));
+  await runtime.close();
+  expect(left).toEqual([]);
+};
+
+/** A broker's corner for one test: jobs go in as they do from the API. What a test leaves behind fails it. */
+export const openRig = (file: string, classes: ResourceClass[] = DEFAULT_CLASSES): Rig => {
+  const prefix = `test-worker-${file}-${process.pid}-${opened++}`;
+  const redis = openRedis(brokerUrl(), 'steady');
+  const store = createStore(redis, prefix);
+  const stopPump = startPump(store, classes, redis);
+  onTestFinished(async () => {
+    await stopPump();
+    const keys = await redis.keys(`${prefix}:*`);
+    if (keys.length > 0) await redis.unlink(...keys);
+    expect(await redis.keys(`${prefix}:*`)).toEqual([]);
+    redis.disconnect();
+    await expectNoContainers(prefix);
+  }, 60_000);
+
+  return {
+    prefix,
+    store,
+    async submit(fields = {}, format = 'v1') {
+      const spec = { image: IMAGE, ...jobSpecSchema.parse({ command: ['true'], ...fields }) };
+      const ask = toAsk(spec);
+      const found = findClass(classes, ask);
+      if (!found) throw new Error('no class holds the job');
+      return (await store.jobs.accept({ spec, ask, class: found.name, format })).job_id;
+    },
+    openWorker: (overrides = {}, environment = {}) => startOne(prefix, overrides, environment),
+    async untilState(job_id, state, limit_ms = 10_000) {
+      return vi.waitFor(
+        async () => {
+          const record = await store.jobs.read(job_id);
+          expect(record?.state).toBe(state);
+          return record as JobRecord;
+        },
+        { timeout: limit_ms, interval: 10 },
+      );
+    },
+    history: async (job_id) => (await store.jobs.readHistory(job_id)).map((event) => event.type),
+    async readLog(job_id) {
+      const pieces: Buffer[] = [];
+      for await (const { bytes } of store.logs.readBackwards(job_id)) pieces.unshift(bytes);
+      return Buffer.concat(pieces);
+    },
+  };
+};
