@@ -1,10 +1,13 @@
 import type { ResourceClass } from '@berth/domain';
 import type { ApiMetrics } from '@berth/metrics';
-import type { Store } from '@berth/store';
+import type { Producer } from '@berth/queue';
+import type { EventFeed, Store } from '@berth/store';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { routePath } from 'hono/route';
 import type { Logger } from 'pino';
 import { createStreams } from './byte-stream.js';
+import { addKeptFormats } from './compat/router.js';
+import { addDashboard } from './dashboard.js';
 import { createErrorHandler, toProblemResponse } from './errors.js';
 import type { Jobs } from './jobs.js';
 import type { LogReader } from './log-reader.js';
@@ -26,7 +29,13 @@ export interface AppParts {
   jobs: Jobs;
   waiters: Waiters;
   reader: LogReader;
+  feed: EventFeed;
+  /** Makes the relay look at every class's backlog. */
+  kick: () => void;
+  /** Fails jobs that have waited longer than they may; returns how many. */
+  failOverdue: () => Promise<number>;
   metrics: ApiMetrics;
+  producer: Pick<Producer, 'queues'>;
   classes: ResourceClass[];
   loopbackOnly: boolean;
   /** Ends waits and streams. */
@@ -53,6 +62,8 @@ export const createApp = (parts: AppParts): OpenAPIHono => {
   addHealthRoutes(app, { ping: store.ping, shutdown });
   addMetricsRoute(app, { metrics: parts.metrics, list: store.list, readTotals: store.readTotals });
   addDocsRoutes(app);
+  addDashboard(app, parts.producer.queues);
+  addKeptFormats(app, parts);
   return app;
 };
 

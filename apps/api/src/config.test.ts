@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PUBLIC_BIND_CONSENT } from '@berth/domain';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { PUBLIC_BIND_CONSENT, toApiConfig } from './config.js';
+import { toApiConfig } from './config.js';
 
 const writeClasses = (text: string): string => {
   const folder = mkdtempSync(join(tmpdir(), 'berth-classes-'));
@@ -28,6 +29,12 @@ describe('toApiConfig', () => {
     expect(() => toApiConfig({ BERTH_HOST: host, BERTH_ALLOW_PUBLIC_BIND: 'yes' })).toThrow(/loopback/);
     const told = toApiConfig({ BERTH_HOST: host, BERTH_ALLOW_PUBLIC_BIND: PUBLIC_BIND_CONSENT });
     expect(told).toMatchObject({ host, loopbackOnly: false });
+  });
+
+  it('answers loopback names only where it is published on loopback and told so', () => {
+    const told = { BERTH_HOST: '0.0.0.0', BERTH_ALLOW_PUBLIC_BIND: PUBLIC_BIND_CONSENT, BERTH_LOOPBACK_NAMES_ONLY: 'true' };
+    expect(toApiConfig(told).loopbackOnly).toBe(true);
+    expect(toApiConfig({ BERTH_LOOPBACK_NAMES_ONLY: 'false' }).loopbackOnly).toBe(true);
   });
 
   it.each(['127.0.0.1', '127.8.9.1', '::1', 'localhost'])('binds to %s unasked', (host) => {

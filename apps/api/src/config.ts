@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { DEFAULT_CLASSES, imageSchema, type ResourceClass, resourceClassesSchema } from '@berth/domain';
+import {
+  DEFAULT_CLASSES,
+  findBindProblem,
+  imageSchema,
+  isLoopbackAddress,
+  type ResourceClass,
+  resourceClassesSchema,
+} from '@berth/domain';
 import { parseRedisUrl } from '@berth/store';
 import { z } from 'zod';
-
-export const PUBLIC_BIND_CONSENT = 'yes-anyone-who-can-reach-it-can-run-code';
-
-const isLoopbackAddress = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host);
 
 const redisUrl = z.string().superRefine((url, context) => {
   try {
@@ -33,6 +35,7 @@ const environmentSchema = z.object({
   BERTH_HOST: z.string().default('127.0.0.1'),
   BERTH_PORT: z.coerce.number().int().min(0).max(65_535).default(8000),
   BERTH_ALLOW_PUBLIC_BIND: z.string().optional(),
+  BERTH_LOOPBACK_NAMES_ONLY: z.stringbool().default(false),
   BERTH_CLASSES_FILE: z.string().optional(),
   BERTH_DEFAULT_IMAGE: imageSchema.default('busybox:stable'),
   BERTH_ALLOWED_REGISTRIES: list.default([]),
@@ -45,20 +48,12 @@ const environmentSchema = z.object({
   BERTH_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
-const findBindProblem = (host: string | undefined, consent: string | undefined): string[] => {
-  if (host === undefined || isLoopbackAddress(host) || consent === PUBLIC_BIND_CONSENT) return [];
-  return [
-    'BERTH_HOST is not a loopback address, and the API has no keys yet: whoever reaches it can run code on your machines. ' +
-      `Bind to 127.0.0.1, or set BERTH_ALLOW_PUBLIC_BIND=${PUBLIC_BIND_CONSENT}`,
-  ];
-};
-
 export interface ApiConfig {
   redisUrl: string;
   prefix: string;
   host: string;
   port: number;
-  /** Bound to loopback: only requests that name a loopback host are answered. */
+  /** Bound to loopback, or published there and told so: only requests that name a loopback host are answered. */
   loopbackOnly: boolean;
   classes: ResourceClass[];
   defaultImage: string;
@@ -85,7 +80,8 @@ export const toApiConfig = (environment: Record<string, string | undefined>): Ap
   const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const parsed = environmentSchema.safeParse(env);
   const problems = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  problems.push(...findBindProblem(env.BERTH_HOST, env.BERTH_ALLOW_PUBLIC_BIND));
+  const bind = findBindProblem('BERTH_HOST', env.BERTH_HOST ?? '127.0.0.1', env.BERTH_ALLOW_PUBLIC_BIND);
+  if (bind) problems.push(bind);
   const classes = readClasses(env.BERTH_CLASSES_FILE, problems);
   if (!parsed.success || problems.length > 0) throw new Error(`The configuration is wrong:\n${problems.join('\n')}`);
   const it = parsed.data;
@@ -94,7 +90,7 @@ export const toApiConfig = (environment: Record<string, string | undefined>): Ap
     prefix: it.BERTH_PREFIX,
     host: it.BERTH_HOST,
     port: it.BERTH_PORT,
-    loopbackOnly: isLoopbackAddress(it.BERTH_HOST),
+    loopbackOnly: it.BERTH_LOOPBACK_NAMES_ONLY || isLoopbackAddress(it.BERTH_HOST),
     classes,
     defaultImage: it.BERTH_DEFAULT_IMAGE,
     allowedRegistries: it.BERTH_ALLOWED_REGISTRIES,

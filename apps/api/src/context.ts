@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { createApiMetrics } from '@berth/metrics';
 import type { Producer } from '@berth/queue';
 import type { Logger } from 'pino';
@@ -7,6 +8,7 @@ import type { ApiConfig } from './config.js';
 import { startJanitor } from './janitor.js';
 import { createJobs } from './jobs.js';
 import { createLogReader } from './log-reader.js';
+import { startQueueTimeouts } from './queue-timeouts.js';
 import { type Relay, startRelay } from './relay.js';
 import { createWaiters } from './waiters.js';
 
@@ -43,29 +45,35 @@ export const openContext = async (
   const janitor = startJanitor({ forget: steadyStore.retention.forget, retentionSeconds, now, log });
   const readJob = store.jobs.read;
   const waiters = createWaiters({ feed, readJob, now });
+  const dropMessage = (className: string, job_id: string, dispatch: number): void => {
+    producer.remove(className, job_id, dispatch).catch((err) => log.debug({ err, job_id }, 'left a message behind'));
+  };
+  const timeouts = startQueueTimeouts({ backlog: store.backlog, onFailed: dropMessage, log });
   const jobs = createJobs({
     store: store.jobs,
     classes,
     defaultImage,
     allowedRegistries,
     onAccepted: relay.kick,
-    onCancelled: (className, job_id, dispatch) => {
-      producer.remove(className, job_id, dispatch).catch((err) => log.debug({ err, job_id }, 'left a message behind'));
-    },
+    onCancelled: dropMessage,
   });
   const reader = createLogReader({ logs: store.logs, channels, toChannel: store.keys.logChannel, waiters, readJob });
   const metrics = createApiMetrics();
   const stopping = new AbortController();
+  setMaxListeners(0, stopping.signal);
   const stop = () => stopping.abort();
   const close = async (): Promise<void> => {
     stop();
     waiters.close();
+    await inTime(timeouts.close());
     await inTime(janitor.close());
     await inTime(relay.close());
     await inTime(broker.close());
   };
   const shutdown = stopping.signal;
-  return { store, jobs, waiters, reader, producer, metrics, classes, loopbackOnly, shutdown, now, log, stop, close };
+  const kick = () => classNames.forEach(relay.kick);
+  const parts = { store, jobs, waiters, reader, feed, kick, failOverdue: timeouts.pass, producer, metrics, classes };
+  return { ...parts, loopbackOnly, shutdown, now, log, stop, close };
 };
 
 /** Waits, but not for ever. */

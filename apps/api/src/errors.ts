@@ -58,10 +58,12 @@ export const toProblem = (error: AppError): ProblemDocument => {
 
 export const toProblemResponse = (error: AppError, headers: Record<string, string> = {}): Response => {
   const problem = toProblem(error);
-  const retry = problem.status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
+  const more = problem.status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
+  // The rest of the body is still on its way: what follows it on the connection could not be told from it.
+  const end = problem.status === 413 ? { connection: 'close' } : {};
   return new Response(JSON.stringify(problem), {
     status: problem.status,
-    headers: { 'content-type': 'application/problem+json', ...retry, ...headers },
+    headers: { 'content-type': 'application/problem+json', ...more, ...end, ...headers },
   });
 };
 

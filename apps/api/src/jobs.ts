@@ -1,6 +1,7 @@
 import {
   AppError,
   findClass,
+  imageCommandSpecSchema,
   type JobSpec,
   jobSpecSchema,
   type ResourceClass,
@@ -20,6 +21,8 @@ export interface Submission {
   idempotency_key?: string | undefined;
   /** Default 0; only a kept wire format can ask for GPUs as yet. */
   gpus?: number;
+  /** Still pending after so long, it fails. Absent: it waits for ever. */
+  queue_timeout_seconds?: number;
 }
 
 export interface Submitted {
@@ -39,8 +42,11 @@ interface JobsOptions {
   onCancelled: (className: string, job_id: string, dispatch: number) => void;
 }
 
-const parseSpec = (input: unknown, defaultImage: string): JobSpec => {
-  const parsed = jobSpecSchema.safeParse(input);
+/** In the workload runner's format an empty command is the image's own. */
+const toSchema = (format: WireFormat | undefined) => (format === 'workload' ? imageCommandSpecSchema : jobSpecSchema);
+
+const parseSpec = (input: unknown, format: WireFormat | undefined, defaultImage: string): JobSpec => {
+  const parsed = toSchema(format).safeParse(input);
   if (!parsed.success) {
     throw new AppError('invalid_request', 'The job is not valid.', { problems: toProblems(parsed.error) });
   }
@@ -72,6 +78,7 @@ const toNewRecord = (job: NewJob, { job_id, created_at }: Accepted): JobRecord =
   request: job.request ?? null,
   priority: job.spec.priority,
   created_at,
+  changed_at: created_at,
   started_at: null,
   first_started_at: null,
   finished_at: null,
@@ -91,8 +98,9 @@ const toNewRecord = (job: NewJob, { job_id, created_at }: Accepted): JobRecord =
 export const createJobs = (options: JobsOptions) => {
   const { store, classes, defaultImage, allowedRegistries, onAccepted, onCancelled } = options;
 
-  const prepare = (input: unknown, { format, request, idempotency_key, gpus = 0 }: Submission): NewJob => {
-    const spec = parseSpec(input, defaultImage);
+  const prepare = (input: unknown, how: Submission): NewJob => {
+    const { format, request, idempotency_key, queue_timeout_seconds, gpus = 0 } = how;
+    const spec = parseSpec(input, format, defaultImage);
     checkRegistry(spec.image, allowedRegistries);
     const ask = { ...toAsk(spec), gpus };
     return {
@@ -101,6 +109,7 @@ export const createJobs = (options: JobsOptions) => {
       class: pickClass(classes, ask),
       ...(format ? { format } : {}),
       ...(request ? { request } : {}),
+      ...(queue_timeout_seconds === undefined ? {} : { queue_timeout_seconds }),
       ...(idempotency_key === undefined
         ? {}
         : {

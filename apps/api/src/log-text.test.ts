@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createLogDecoder, parseLogPosition, toTailText } from './log-text.js';
 
-const entry = (id: string, bytes: Buffer, stream: 'stdout' | 'stderr' = 'stdout') => ({ id, stream, attempt: 1, bytes });
+const entry = (id: string, bytes: Buffer, stream: 'stdout' | 'stderr' = 'stdout') => ({
+  id,
+  stream,
+  attempt: 1,
+  bytes,
+});
 
 const split = (bytes: Buffer, cuts: number[]): Buffer[] => {
   const places = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
@@ -45,18 +50,29 @@ describe('createLogDecoder', () => {
       text: '',
       id: '2-0;stdout.1.e2;stderr.1.e282',
     });
-    expect(decoder.decode(entry('3-0', euro.subarray(1), 'stdout'))).toMatchObject({ text: '€', id: '3-0;stderr.1.e282' });
+    expect(decoder.decode(entry('3-0', euro.subarray(1), 'stdout'))).toMatchObject({
+      text: '€',
+      id: '3-0;stderr.1.e282',
+    });
     expect(decoder.decode(entry('4-0', euro.subarray(2), 'stderr'))).toMatchObject({ text: '€', id: '4-0' });
   });
 });
 
 describe('parseLogPosition', () => {
-  it.each(['', '-1', 'x', '1', '1-', '../../x', '1-0;', '1-0;x', '1-0;stdout.1.e2e2e2e2', `1-0${';stdout.1.e2'.repeat(9)}`])(
-    'knows %j as none of ours',
-    (id) => {
-      expect(parseLogPosition(id)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    '-1',
+    'x',
+    '1',
+    '1-',
+    '../../x',
+    '1-0;',
+    '1-0;x',
+    '1-0;stdout.1.e2e2e2e2',
+    `1-0${';stdout.1.e2'.repeat(9)}`,
+  ])('knows %j as none of ours', (id) => {
+    expect(parseLogPosition(id)).toBeUndefined();
+  });
 });
 
 describe('toTailText', () => {

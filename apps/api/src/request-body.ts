@@ -33,7 +33,8 @@ const readChunks = async (body: ReadableStream<Uint8Array>, limit: number): Prom
   return Buffer.concat(chunks);
 };
 
-const readBytes = async (c: Context, limit: number): Promise<Uint8Array> => {
+/** The body as it came. Throws AppError with 400 or 413. */
+export const readBytes = async (c: Context, limit: number): Promise<Uint8Array> => {
   const length = c.req.header('content-length');
   if (length !== undefined && Number(length) > limit) throw tooLarge(limit);
   try {

@@ -1,7 +1,5 @@
-import { AppError } from '@berth/domain';
+import { AppError, isLoopbackHost } from '@berth/domain';
 import type { Context, MiddlewareHandler } from 'hono';
-
-const LOOPBACK_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
 /** The path as the client wrote it, without the query. */
 const toRawPath = (url: string): string => {
@@ -30,7 +28,7 @@ export const guardRequests =
   (loopbackOnly: boolean): MiddlewareHandler =>
   async (c, next) => {
     const host = c.req.header('host') ?? new URL(c.req.url).host;
-    if (loopbackOnly && !LOOPBACK_HOST.test(host)) {
+    if (loopbackOnly && !isLoopbackHost(host)) {
       throw new AppError('host_not_allowed', 'This API listens on loopback only: call it as localhost or 127.0.0.1.');
     }
     if (isBadPath(toRawPath(c.req.url))) throw new AppError('invalid_request', 'The path has a bad escape in it.');

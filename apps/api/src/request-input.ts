@@ -21,17 +21,16 @@ const EMPTY = z.strictObject({});
 
 /** The query of a request, strictly: nothing unknown, nothing twice. Throws AppError `invalid_request`. */
 export const parseQuery = <S extends z.ZodType>(c: Context, schema: S | undefined): z.output<S> => {
-  const values: Record<string, string> = {};
-  if (c.req.url.includes('?')) {
-    const all = Object.entries(c.req.queries());
-    const repeated = all.filter(([, given]) => given.length > 1);
-    if (repeated.length > 0) {
-      throw refuse(
-        repeated.map(([name]) => ({ path: `query.${name.slice(0, 128)}`, message: 'is given more than once' })),
-      );
-    }
-    for (const [name, given] of all) values[name] = given[0] ?? '';
+  const start = c.req.url.indexOf('?');
+  const given = start === -1 ? [] : [...new URLSearchParams(c.req.url.slice(start + 1))];
+  const names = given.map(([name]) => name);
+  const repeated = new Set(names.filter((name, i) => names.indexOf(name) !== i));
+  if (repeated.size > 0) {
+    throw refuse(
+      [...repeated].map((name) => ({ path: `query.${name.slice(0, 128)}`, message: 'is given more than once' })),
+    );
   }
+  const values = Object.fromEntries(given);
   const parsed = (schema ?? EMPTY).safeParse(values);
   if (!parsed.success) throw refuse(toProblems(parsed.error).map(toQueryPath));
   return parsed.data as z.output<S>;

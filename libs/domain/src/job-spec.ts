@@ -136,6 +136,14 @@ export const jobSpecSchema = z.strictObject({
   max_attempts: z.number().int().min(1).max(100).default(1),
 });
 
+/** The same, where an empty command is the image's own: a kept wire format has it so. */
+export const imageCommandSpecSchema = jobSpecSchema.extend({
+  command: z
+    .array(text)
+    .max(MAX_ARGS, `must hold at most ${MAX_ARGS} arguments`)
+    .refine((args) => bytes(args.join(' ')) <= MAX_TEXT_BYTES, 'must be at most 192 KiB in all'),
+});
+
 export type JobSpecInput = z.input<typeof jobSpecSchema>;
 
 /** A spec with every default filled in, as it is stored. */

@@ -6,6 +6,7 @@ export const CAUSES = [
   'out_of_memory',
   'timeout',
   'cancelled',
+  'queue_timeout',
   'image_not_found',
   'image_pull_failed',
   'start_failed',

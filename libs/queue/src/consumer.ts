@@ -132,7 +132,7 @@ const toDelivery = async (job: Job, token: string, context: DeliveryContext): Pr
     context.release(job.id ?? '');
     await step().catch(context.onError);
   };
-  const fail = (reason: string) => end(() => job.moveToFailed(new UnrecoverableError(reason), token, false));
+  const fail = (reason: string) => end(() => job.moveToFailed(toFailure(reason), token, false));
   if (!parsed.success) {
     await fail('not a message of Berth: it has no job_id');
     return undefined;
@@ -149,10 +149,14 @@ const toDelivery = async (job: Job, token: string, context: DeliveryContext): Pr
     fail: (note) =>
       end(async () => {
         await job.updateProgress({ ...note });
-        await job.moveToFailed(new UnrecoverableError(toReason(note)), token, false);
+        await job.moveToFailed(toFailure(toReason(note)), token, false);
       }),
   };
 };
+
+/** Without a stack: where our own code stood says nothing about the job. */
+const toFailure = (reason: string): UnrecoverableError =>
+  Object.assign(new UnrecoverableError(reason), { stack: '' });
 
 const toReason = ({ state, cause, exit_code, node }: BoardNote): string =>
   `${state}: ${cause ?? 'no cause'}${exit_code === null ? '' : `, exit code ${exit_code}`}, on ${node}`;

@@ -136,17 +136,19 @@ describe('stopping', () => {
 
   it('at any moment leaves each message either taken or there for the next', async () => {
     const { producer, openWorker } = openTestQueue('faults');
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 40; round++) {
       const id = `job-${round}`;
       const consumer = openWorker(`w${round}`);
       const taking = consumer.take();
-      await producer.add('small', [toOutgoing(id)]);
-      for (let turn = 0; turn < round % 10; turn++) await new Promise(setImmediate);
+      const adding = producer.add('small', [toOutgoing(id)]);
+      for (let turn = 0; turn < round; turn++) await new Promise(setImmediate);
       await consumer.close();
-      const delivery = (await taking) ?? (await takeWithin(openWorker(`next-${round}`), 2_000));
+      await adding;
+      const taken = await taking;
+      const delivery = taken ?? (await takeWithin(openWorker(`next-${round}`), 2_000));
       expect(delivery.message.job_id).toBe(id);
       await delivery.complete(DONE);
     }
-    expect(await producer.queues[0]?.getJobCounts()).toMatchObject({ completed: 20, active: 0, prioritized: 0 });
+    expect(await producer.queues[0]?.getJobCounts()).toMatchObject({ completed: 40, active: 0, prioritized: 0 });
   });
 });

@@ -38,6 +38,16 @@ export const createBacklog = (scripts: Scripts) => ({
     await scripts.run('redispatch', job_id, className);
   },
 
+  /** Fails up to `limit` jobs that are pending past their queue timeout; returns them, for their messages are of no use any more. */
+  async failOverdue(limit = 100): Promise<(Pick<Dispatch, 'job_id' | 'dispatch'> & { class: string })[]> {
+    const flat = (await scripts.run('queue-timeout', limit)) as string[];
+    const jobs: (Pick<Dispatch, 'job_id' | 'dispatch'> & { class: string })[] = [];
+    for (let i = 0; i < flat.length; i += 3) {
+      jobs.push({ job_id: flat[i] ?? '', class: flat[i + 1] ?? '', dispatch: Number(flat[i + 2]) });
+    }
+    return jobs;
+  },
+
   /** Moves jobs whose back-off is over into the backlog; returns their classes. */
   async releaseDue(limit = 100): Promise<string[]> {
     return (await scripts.run('release-due', limit)) as string[];

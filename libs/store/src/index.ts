@@ -6,6 +6,7 @@ import { createJobList } from './job-list.js';
 import { createJobStore } from './job-store.js';
 import { createKeys } from './keys.js';
 import { createLogStore } from './log-store.js';
+import { readPendingAsks } from './pending-asks.js';
 import { createRetention } from './retention.js';
 import { createScripts } from './scripts.js';
 import { createWorkerRegistry } from './worker-registry.js';
@@ -39,6 +40,7 @@ export const createStore = (redis: Redis, prefix: string) => {
     workers: createWorkerRegistry(redis, keys),
     retention: createRetention(scripts),
     readTotals: () => readJobTotals(redis, keys),
+    readPendingAsks: () => readPendingAsks(redis, keys),
     /** Throws where the broker does not answer. */
     ping: async (): Promise<void> => {
       await redis.ping();

@@ -28,6 +28,8 @@ export interface JobRecord {
   request: Record<string, unknown> | null;
   priority: number;
   created_at: number;
+  /** When its state last changed, or someone asked to cancel it. */
+  changed_at: number;
   /** Start of the present or last attempt's container. */
   started_at: number | null;
   first_started_at: number | null;
@@ -64,6 +66,7 @@ export const toJobRecord = (job_id: string, fields: Fields): JobRecord | null =>
     request: fields.request ? (JSON.parse(fields.request) as Record<string, unknown>) : null,
     priority: Number(fields.priority),
     created_at: Number(fields.created_at),
+    changed_at: Number(fields.changed_at ?? fields.created_at),
     started_at: toNumber(fields.started_at),
     first_started_at: toNumber(fields.first_started_at),
     finished_at: toNumber(fields.finished_at),

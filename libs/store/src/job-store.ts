@@ -16,6 +16,8 @@ export interface NewJob {
   ask: Resources;
   format?: WireFormat;
   request?: Record<string, unknown>;
+  /** Still pending after so long, it fails with cause `queue_timeout`. Absent: it waits for ever. */
+  queue_timeout_seconds?: number;
   idempotency?: { key: string; body: string };
 }
 
@@ -62,6 +64,7 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
       idempotency ? sha256(idempotency.body) : '',
       IDEMPOTENCY_SECONDS,
       job.request ? JSON.stringify(job.request) : '',
+      job.queue_timeout_seconds === undefined ? '' : job.queue_timeout_seconds * 1000,
     )) as [string, string?, string?];
     if (reply[0] === 'conflict') {
       throw new AppError(

@@ -28,6 +28,8 @@ export const createKeys = (prefix: string) => ({
   dispatched: (className: string) => `${prefix}:dispatched:${className}`,
   /** Sorted set by due time: jobs that wait for their next attempt. */
   due: `${prefix}:due`,
+  /** Sorted set by deadline: jobs that may not be pending after it. */
+  queueDeadlines: `${prefix}:queue_deadlines`,
   /** Sorted set by expiry: jobs that a worker holds. */
   leases: `${prefix}:leases`,
   /** Hash: what the running jobs of one engine have reserved. */

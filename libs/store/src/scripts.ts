@@ -10,6 +10,7 @@ const SCRIPT_NAMES = [
   'expire',
   'forget',
   'overdue',
+  'queue-timeout',
   'redispatch',
   'release-due',
   'renew',

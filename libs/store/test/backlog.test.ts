@@ -1,6 +1,6 @@
 import { createStore } from '@berth/store';
 import { describe, expect, it } from 'vitest';
-import { claim, openTestRedis, openTestStore, submit, toNewJob } from './open-test-store.js';
+import { claim, openTestRedis, openTestStore, submit, toNewJob, toSettlement } from './open-test-store.js';
 
 describe('the backlog', () => {
   it('gives the most urgent first, and of those the oldest', async () => {
@@ -67,5 +67,39 @@ describe('the backlog', () => {
     await store.backlog.redispatch(cancelled, 'small');
     await store.backlog.redispatch('missing', 'small');
     expect(await store.backlog.dispatch('small', 10, 10)).toEqual([]);
+  });
+});
+
+describe('a queue timeout', () => {
+  const impatient = (queue_timeout_seconds: number) => toNewJob({}, { queue_timeout_seconds });
+
+  it('fails what nobody took in time, wherever it waits, and says so', async () => {
+    const { redis, store } = openTestStore('backlog');
+    const dispatched = await store.jobs.accept(impatient(0));
+    await store.backlog.dispatch('small', 10, 10);
+    const waiting = await store.jobs.accept(impatient(0));
+    const patient = await store.jobs.accept(impatient(60));
+    const failed = await store.backlog.failOverdue();
+    expect(failed).toEqual([
+      { job_id: dispatched.job_id, class: 'small', dispatch: 1 },
+      { job_id: waiting.job_id, class: 'small', dispatch: 0 },
+    ]);
+    expect(await store.jobs.read(waiting.job_id)).toMatchObject({ state: 'failed', cause: 'queue_timeout', epoch: 0 });
+    expect(await store.backlog.dispatch('small', 10, 10)).toMatchObject([{ job_id: patient.job_id }]);
+    expect(await redis.zcard(store.keys.finished)).toBe(2);
+    expect(await store.backlog.failOverdue()).toEqual([]);
+  });
+
+  it('spares what was claimed in time, also when it comes back, and forgets what was cancelled', async () => {
+    const { redis, store } = openTestStore('backlog');
+    const { job_id } = await store.jobs.accept(impatient(0));
+    const held = await claim(store, job_id);
+    expect(await store.backlog.failOverdue()).toEqual([]);
+    await store.claims.settle(held, toSettlement('released'));
+    const cancelled = await store.jobs.accept(impatient(60));
+    await store.jobs.cancel(cancelled.job_id);
+    expect(await store.backlog.failOverdue()).toEqual([]);
+    expect((await store.jobs.read(job_id))?.state).toBe('pending');
+    expect(await redis.exists(store.keys.queueDeadlines)).toBe(0);
   });
 });

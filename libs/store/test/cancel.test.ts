@@ -103,5 +103,5 @@ describe('cancel against the end, 500 times', () => {
     expect([...answers]).toEqual(expect.arrayContaining(['requested lost', 'cancelled lost']));
     expect(await store.workers.readReserved('engine-1')).toEqual({ centicpus: 0, memory_mb: 0, gpus: 0 });
     expect(await store.list.countByState(['pending', 'running'])).toEqual({ pending: 0, running: 0 });
-  });
+  }, 120_000);
 });

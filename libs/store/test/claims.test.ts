@@ -150,15 +150,18 @@ describe('4 claimers and 4 finishers on 1,000 jobs', () => {
 
     const claimOne = async (id: string, worker: string, through: Store) => {
       const reply = await through.claims.claim(id, toClaimant({ worker, capacity }));
-      const used = await through.workers.readReserved('engine-1');
-      if (!fits(used, capacity)) overbooked.push(used);
-      if (reply.kind === 'no_room') refused += 1;
+      if (reply.kind === 'no_room') {
+        refused += 1;
+        await new Promise(setImmediate);
+      }
       if (reply.kind !== 'claimed') return;
       seen.get(id)?.epochs.push(reply.claim.epoch);
       held.push(reply.claim);
+      const used = await through.workers.readReserved('engine-1');
+      if (!fits(used, capacity)) overbooked.push(used);
     };
     const claimer = async (worker: string, through: Store) => {
-      while (open.size > 0) for (const id of [...open].slice(0, 20)) await claimOne(id, worker, through);
+      while (open.size > 0) await claimOne(pick([...open].slice(0, 100)), worker, through);
     };
     const settleTwice = async (one: Claim, through: Store) => {
       const twice = await Promise.all([
@@ -174,7 +177,7 @@ describe('4 claimers and 4 finishers on 1,000 jobs', () => {
     const finisher = async (through: Store) => {
       while (open.size > 0) {
         const one = held.shift();
-        await (one ? settleTwice(one, through) : through.ping());
+        await (one ? settleTwice(one, through) : new Promise(setImmediate));
       }
     };
     await Promise.all([0, 1, 2, 3].flatMap((i) => [claimer(`w${i}`, pick(stores)), finisher(pick(stores))]));
@@ -195,5 +198,5 @@ describe('4 claimers and 4 finishers on 1,000 jobs', () => {
     expect(counts).toEqual({ pending: 0, running: 0 });
     const { finished } = await store.readTotals();
     expect(finished.reduce((sum, one) => sum + one.count, 0)).toBe(1_000);
-  });
+  }, 120_000);
 });

@@ -84,7 +84,8 @@ export const jobSchema = jobRowSchema
   .openapi('Job');
 export type JobAnswer = Loose<z.infer<typeof jobSchema>>;
 
-export const submitBodySchema = jobSpecSchema.openapi('JobSpec');
+/** A clone, because a schema made before this library was loaded cannot be named in the contract. */
+export const submitBodySchema = jobSpecSchema.clone().openapi('JobSpec');
 
 export const jobListSchema = z
   .object({ jobs: z.array(jobRowSchema), next_cursor: z.string().nullable() })

@@ -26,8 +26,7 @@ const toInteger = (value: unknown): number | undefined => {
 
 const toIntegerProblem = (value: unknown): Pick<RequestDetail, 'type' | 'msg'> => {
   const msg = 'Input should be a valid integer';
-  if (typeof value === 'string')
-    return { type: 'int_parsing', msg: `${msg}, unable to parse string as an integer` };
+  if (typeof value === 'string') return { type: 'int_parsing', msg: `${msg}, unable to parse string as an integer` };
   if (typeof value === 'number') return { type: 'int_from_float', msg: `${msg}, got a number with a fractional part` };
   return { type: 'int_type', msg };
 };
@@ -52,7 +51,8 @@ const checkText = (input: unknown, loc: RequestDetail['loc']): Parsed<string> =>
     : { details: [{ type: 'string_type', loc, msg: 'Input should be a valid string', input }] };
 
 const checkTexts = (input: unknown, loc: RequestDetail['loc']): Parsed<string[]> => {
-  if (!Array.isArray(input)) return { details: [{ type: 'list_type', loc, msg: 'Input should be a valid list', input }] };
+  if (!Array.isArray(input))
+    return { details: [{ type: 'list_type', loc, msg: 'Input should be a valid list', input }] };
   const details = input.flatMap((item, i) => checkText(item, [...loc, i]).details ?? []);
   return details.length > 0 ? { details } : { value: input as string[] };
 };

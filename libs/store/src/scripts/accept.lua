@@ -1,6 +1,7 @@
 -- Accepts a job: idempotency key, record, indexes, history and backlog, all or nothing.
 -- ARGV: prefix, id, created_at, class, centicpus, memory_mb, gpus, priority, format, spec, name, labels (a=1\nb=2),
---       idempotency hash, body hash, key lifetime in s, request (what a kept wire format wants back).
+--       idempotency hash, body hash, key lifetime in s, request (what a kept wire format wants back),
+--       how long it may be pending in ms, or nothing.
 -- Returns {'accepted'}, {'replayed', id, created_at} or {'conflict'}.
 local id, created_at, class = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local idempotency = ARGV[13]
@@ -25,6 +26,7 @@ if ARGV[9] ~= 'v1' then redis.call('ZADD', prefix .. ':jobs:format:' .. ARGV[9],
 if ARGV[11] ~= '' then redis.call('ZADD', prefix .. ':jobs:name:' .. ARGV[11], 0, id) end
 for label in string.gmatch(ARGV[12], '[^\n]+') do redis.call('ZADD', prefix .. ':jobs:label:' .. label, 0, id) end
 redis.call('ZADD', prefix .. ':backlog:' .. class, backlog_score(tonumber(ARGV[8]), created_at), id)
+if ARGV[17] ~= '' then redis.call('ZADD', prefix .. ':queue_deadlines', created_at + tonumber(ARGV[17]), id) end
 append_event(id, class, 'submitted', 'pending', created_at, '{}')
 redis.call('HINCRBY', prefix .. ':counters', 'submitted|' .. class, 1)
 return { 'accepted' }

@@ -14,7 +14,7 @@ if state == 'pending' then
 end
 if state == 'running' then
   if job[4] ~= 'cancel' then
-    redis.call('HSET', key, 'intent', 'cancel')
+    redis.call('HSET', key, 'intent', 'cancel', 'changed_at', at)
     transition(id, 'cancel_requested', at, '{}')
   end
   redis.call('PUBLISH', prefix .. ':engine:' .. job[5], 'cancel ' .. id)

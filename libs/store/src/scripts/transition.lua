@@ -47,7 +47,7 @@ local function transition(id, type, at, data)
   local to = from and EDGES[type] and EDGES[type][from]
   if not to then return nil, from end
   if from ~= to then
-    redis.call('HSET', key, 'state', to)
+    redis.call('HSET', key, 'state', to, 'changed_at', at)
     redis.call('ZREM', prefix .. ':jobs:state:' .. from, id)
     redis.call('ZADD', prefix .. ':jobs:state:' .. to, 0, id)
   end
@@ -70,6 +70,7 @@ local function leave_queues(id, class)
   redis.call('ZREM', prefix .. ':backlog:' .. class, id)
   redis.call('ZREM', prefix .. ':dispatched:' .. class, id)
   redis.call('ZREM', prefix .. ':due', id)
+  redis.call('ZREM', prefix .. ':queue_deadlines', id)
   redis.call('HDEL', job_key(id), 'due_at')
 end
 

@@ -1,0 +1,45 @@
+import { type Backlog, isUnavailable } from '@berth/store';
+import type { Logger } from 'pino';
+
+const PERIOD_MS = 2_000;
+const BATCH = 100;
+
+interface QueueTimeoutsOptions {
+  backlog: Pick<Backlog, 'failOverdue'>;
+  /** Says that a pending job has ended, whose message may still be on its way. Must return at once. */
+  onFailed: (className: string, job_id: string, dispatch: number) => void;
+  log: Logger;
+}
+
+export interface QueueTimeouts {
+  /** Fails what has waited too long, at once; returns how many. */
+  pass(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Ends jobs that have waited longer than they may. Every replica does: the record takes each end once. */
+export const startQueueTimeouts = ({ backlog, onFailed, log }: QueueTimeoutsOptions): QueueTimeouts => {
+  const pass = async (): Promise<number> => {
+    for (let count = 0; ; ) {
+      const failed = await backlog.failOverdue(BATCH);
+      for (const { class: className, job_id, dispatch } of failed) onFailed(className, job_id, dispatch);
+      count += failed.length;
+      if (failed.length < BATCH) return count;
+    }
+  };
+  let passing: Promise<unknown> | undefined;
+  const timer = setInterval(() => {
+    passing ??= pass()
+      .catch((err) => isUnavailable(err) || log.warn({ err }, 'could not end jobs that waited too long'))
+      .finally(() => {
+        passing = undefined;
+      });
+  }, PERIOD_MS);
+  return {
+    pass,
+    async close() {
+      clearInterval(timer);
+      await passing;
+    },
+  };
+};

@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { claimJob, openTestApi, settleJob, startJob, type TestApi } from './open-test-api.js';
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$/;
+const SAMPLE = { docker_image: 'busybox:stable', command: ['echo', 'hi'], cpu_cores: 1, memory_gb: 1 };
+
+describe("the workload runner's lists and passes", () => {
+  let api: TestApi;
+  beforeAll(async () => {
+    api = await openTestApi('compat-workload-list');
+  });
+  afterAll(() => api.close());
+  const submit = async (more: object = {}): Promise<string> =>
+    (await api.send('POST', '/jobs', { body: { ...SAMPLE, ...more } })).body.job_id;
+  const list = async (query: string): Promise<[string, string][]> =>
+    (await api.send('GET', `/jobs?${query}`)).body.map((job: { job_id: string; status: string }) => [
+      job.job_id,
+      job.status,
+    ]);
+
+  it('filters before it cuts, newest first, its own jobs only', async () => {
+    const failed = await submit();
+    await settleJob(api.store, await startJob(api.store, failed), { type: 'failed', cause: 'exit_code', exit_code: 1 });
+    const aborted = await submit();
+    await api.send('DELETE', `/jobs/${aborted}`);
+    const aborting = await submit();
+    const claim = await startJob(api.store, aborting);
+    await api.send('DELETE', `/jobs/${aborting}`);
+    const running = await submit();
+    const held = await startJob(api.store, running);
+    const pending = [await submit(), await submit(), await submit()];
+    await api.submit();
+    await api.send('POST', '/jobs', { body: { command: 'true' } });
+
+    expect(await list('status_filter=failed&limit=1')).toEqual([[aborting, 'failed']]);
+    expect(await list('status_filter=failed')).toEqual([
+      [aborting, 'failed'],
+      [aborted, 'failed'],
+      [failed, 'failed'],
+    ]);
+    expect(await list('status_filter=running')).toEqual([[running, 'running']]);
+    expect(await list('status_filter=succeeded')).toEqual([]);
+    expect(await list('limit=2')).toEqual([
+      [pending[2], 'pending'],
+      [pending[1], 'pending'],
+    ]);
+    expect((await list('')).length).toBe(7);
+
+    await settleJob(api.store, claim);
+    await settleJob(api.store, held);
+    for (const job_id of pending) await api.send('DELETE', `/jobs/${job_id}`);
+  });
+
+  it('tells of machines by what their ledgers hold', async () => {
+    const at = Date.now();
+    await api.store.workers.report({
+      worker: 'w1',
+      node: 'node-1',
+      engine: 'engine-x',
+      version: '0',
+      engine_version: '0',
+      oci_runtime: 'crun',
+      capacity: { centicpus: 400, memory_mb: 8192, gpus: 0 },
+      classes: ['small'],
+      running: 1,
+      started_at: at,
+      at,
+    });
+    const job_id = await submit({ cpu_cores: 2, memory_gb: 1 });
+    const capacity = { centicpus: 400, memory_mb: 8192, gpus: 0 };
+    const reply = await api.store.claims.claim(job_id, { worker: 'w1', engine: 'engine-x', node: 'node-1', capacity });
+    if (reply.kind !== 'claimed') throw new Error(`expected to claim, got ${reply.kind}`);
+
+    const cluster_stats = {
+      total_executors: 1,
+      total_cpu_cores: 4,
+      available_cpu_cores: 2,
+      total_memory_gb: 8,
+      available_memory_gb: 7,
+      cluster_cpu_utilization: 50,
+      cluster_memory_utilization: 12.5,
+    };
+    const executors = await api.send('GET', '/executors');
+    expect(executors.status).toBe(200);
+    expect(executors.body).toEqual({
+      executors: [
+        {
+          ip: 'node-1',
+          total_cpu_cores: 4,
+          available_cpu_cores: 2,
+          total_memory_gb: 8,
+          available_memory_gb: 7,
+          gpu_types: [],
+          total_gpus: 0,
+          available_gpus: 0,
+          region: 'default',
+          datacenter: 'default',
+          last_heartbeat: expect.stringMatching(TIME),
+          cpu_utilization: 50,
+          memory_utilization: 12.5,
+          running_jobs: 1,
+        },
+      ],
+      cluster_stats,
+    });
+
+    for (const { state, job_id: other } of (await api.store.list.list({}, 100)).jobs) {
+      if (state === 'pending') await api.store.jobs.cancel(other);
+    }
+    const oldest = await submit({ cpu_cores: 2, memory_gb: 4 });
+    const others = [
+      await submit({ cpu_cores: 3, memory_gb: 1 }),
+      await submit({ memory_gb: 16 }),
+      await submit({ memory_gb: 17 }),
+    ];
+    const stats = await api.send('GET', '/stats');
+    expect(stats.body).toEqual({
+      queue: {
+        pending_jobs: 4,
+        running_jobs: 1,
+        pending_by_size: { small: 1, medium: 2, large: 1 },
+        oldest_pending_job: (await api.send('GET', `/jobs/${oldest}`)).body.created_at,
+      },
+      cluster: cluster_stats,
+      timestamp: expect.stringMatching(TIME),
+    });
+    await settleJob(api.store, reply.claim);
+    for (const pending of [oldest, ...others]) await api.store.jobs.cancel(pending);
+    await api.store.workers.leave('w1');
+  });
+
+  it('counts more pending jobs than one page holds', async () => {
+    const ids = await Promise.all(Array.from({ length: 1_100 }, () => submit()));
+    expect((await api.send('GET', '/stats')).body.queue).toMatchObject({
+      pending_jobs: 1_100,
+      pending_by_size: { small: 1_100 },
+    });
+    expect((await list('limit=1000')).length).toBe(1_000);
+    await Promise.all(ids.map((id) => api.store.jobs.cancel(id)));
+    expect((await api.send('GET', '/stats')).body.queue.oldest_pending_job).toBeNull();
+  });
+
+  it('reports what workers took during a scheduling pass, and nothing else', async () => {
+    expect((await api.send('POST', '/schedule')).body).toEqual({ scheduled_jobs: 0, assignments: [] });
+    const job_id = await submit();
+    const other = await api.submit();
+    const pass = api.send('POST', '/schedule');
+    const claims = [await claimJob(api.store, job_id), await claimJob(api.store, other)];
+    const reply = await pass;
+    expect(reply.status).toBe(200);
+    expect(reply.body).toEqual({ scheduled_jobs: 1, assignments: [{ job_id, executor_ip: 'n' }] });
+    for (const claim of claims) await settleJob(api.store, claim);
+  });
+
+  it('never ends a healthy job in a clean-up', async () => {
+    const job_id = await submit();
+    const claim = await startJob(api.store, job_id);
+    const reply = await api.send('POST', '/cleanup?timeout_minutes=0');
+    expect([reply.status, reply.body]).toEqual([200, { cleaned_jobs: 0, timeout_minutes: 0 }]);
+    expect((await api.send('POST', '/cleanup')).body).toEqual({ cleaned_jobs: 0, timeout_minutes: 60 });
+    expect((await api.send('GET', `/jobs/${job_id}`)).body.status).toBe('running');
+    await settleJob(api.store, claim);
+  });
+});

@@ -1,0 +1,215 @@
+import { request as sendRequest } from 'node:http';
+import type { Claim, Settlement, Store } from '@berth/store';
+import { createStore, openRedis } from '@berth/store';
+import { pino } from 'pino';
+import { expect } from 'vitest';
+import { createApp } from '../src/app.js';
+import { type ApiConfig, toApiConfig } from '../src/config.js';
+import { type ApiContext, openContext } from '../src/context.js';
+import { type HttpServer, openServer } from '../src/server.js';
+
+export interface Reply {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  text: string;
+  /** The body, where it is JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  body: any;
+}
+
+interface Sent {
+  body?: string | Buffer | object;
+  headers?: Record<string, string>;
+}
+
+/** An API of a test's own: the real app and server, on the tests' Redis, under its own prefix. */
+export interface TestApi {
+  url: string;
+  port: number;
+  store: Store;
+  context: ApiContext;
+  server: HttpServer;
+  /** An object is sent as JSON; the path goes out as it is written. */
+  send(method: string, path: string, sent?: Sent): Promise<Reply>;
+  submit(spec?: object): Promise<string>;
+  close(): Promise<void>;
+}
+
+const toBody = (body: Sent['body']): { bytes?: string | Buffer; type: Record<string, string> } => {
+  if (body === undefined) return { type: {} };
+  const json = { 'content-type': 'application/json' };
+  return typeof body === 'string' || Buffer.isBuffer(body)
+    ? { bytes: body, type: json }
+    : { bytes: JSON.stringify(body), type: json };
+};
+
+const parse = (text: string, type: string | undefined): unknown =>
+  type?.includes('json') && text !== '' ? JSON.parse(text) : undefined;
+
+export const send = (port: number, method: string, path: string, sent: Sent = {}): Promise<Reply> =>
+  new Promise((resolve, reject) => {
+    const { bytes, type } = toBody(sent.body);
+    const length = bytes === undefined ? {} : { 'content-length': String(Buffer.byteLength(bytes)) };
+    const headers = { ...type, ...length, ...sent.headers };
+    const options = { port, host: '127.0.0.1', method, path, headers, agent: false };
+    const request = sendRequest(options, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        const body = parse(text, response.headers['content-type']);
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text, body });
+      });
+    });
+    request.on('error', reject);
+    request.end(bytes);
+  });
+
+let opened = 0;
+
+export const testPrefix = (file: string): string => `test-api-${file}-${process.pid}-${opened++}`;
+
+const deleteKeys = async (redisUrl: string, prefix: string): Promise<void> => {
+  const redis = openRedis(redisUrl, 'steady');
+  for await (const keys of redis.scanStream({ match: `${prefix}:*`, count: 1_000 })) {
+    if (keys.length > 0) await redis.unlink(...(keys as string[]));
+  }
+  redis.disconnect();
+};
+
+export const openTestApi = async (file: string, more: Partial<ApiConfig> = {}): Promise<TestApi> => {
+  const redisUrl = process.env.REDIS_URL;
+  if (redisUrl === undefined) throw new Error('REDIS_URL is not set: run these tests through vitest');
+  const config: ApiConfig = { ...toApiConfig({}), redisUrl, prefix: testPrefix(file), port: 0, ...more };
+  const log = pino({ level: process.env.BERTH_TEST_LOG ?? 'silent' });
+  const context = await openContext(config, log);
+  const server = await openServer({ ...config, fetch: createApp(context).fetch as never });
+  const { port } = server;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    store: context.store,
+    context,
+    server,
+    send: (method, path, sent) => send(port, method, path, sent),
+    async submit(spec = {}) {
+      const reply = await send(port, 'POST', '/v1/jobs', { body: { command: 'true', ...spec } });
+      if (reply.status !== 201) throw new Error(`expected 201, got ${reply.status}: ${reply.text}`);
+      return reply.body.job_id;
+    },
+    async close() {
+      context.stop();
+      await server.close();
+      await context.close();
+      await deleteKeys(config.redisUrl, config.prefix);
+    },
+  };
+};
+
+/** A store on a connection of its own, as a worker would have it. */
+export const openWorkerStore = (prefix: string): { store: Store; close: () => void } => {
+  const redis = openRedis(process.env.REDIS_URL ?? '', 'steady');
+  return { store: createStore(redis, prefix), close: () => redis.disconnect() };
+};
+
+/** Plays a worker: claims a pending job. */
+export const claimJob = async (store: Store, job_id: string): Promise<Claim> => {
+  const capacity = { centicpus: 1_000_000, memory_mb: 10_000_000, gpus: 0 };
+  const reply = await store.claims.claim(job_id, { worker: 'w', engine: 'e', node: 'n', capacity });
+  if (reply.kind !== 'claimed') throw new Error(`expected to claim ${job_id}, got ${JSON.stringify(reply)}`);
+  return reply.claim;
+};
+
+/** Plays a worker: claims a job and says that its container runs. */
+export const startJob = async (store: Store, job_id: string): Promise<Claim> => {
+  const claim = await claimJob(store, job_id);
+  await store.claims.start(claim, 'sha256:abc');
+  return claim;
+};
+
+/** Plays a worker: ends an attempt. */
+export const settleJob = async (store: Store, claim: Claim, more: Partial<Settlement> = {}): Promise<void> => {
+  const reply = await store.claims.settle(claim, {
+    type: 'completed',
+    cause: null,
+    exit_code: 0,
+    message: null,
+    delay_ms: 0,
+    entry: { node: 'n', image_digest: 'sha256:abc', started_at: Date.now() },
+    ...more,
+  });
+  if (reply.kind !== 'settled') throw new Error(`expected to settle, got ${JSON.stringify(reply)}`);
+};
+
+/** Waits for what gives no notice. */
+export const until = async (what: string, look: () => Promise<boolean> | boolean, limit_ms = 10_000): Promise<void> => {
+  const deadline = Date.now() + limit_ms;
+  while (!(await look())) {
+    if (Date.now() > deadline) throw new Error(`waited ${limit_ms} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+/** The classes in whose queues a message of the job waits. */
+export const findQueues = async (api: TestApi, job_id: string): Promise<string[]> => {
+  const found = api.context.producer.queues.map(async (queue) => {
+    const messages = await queue.getJobs(['prioritized', 'waiting', 'delayed']);
+    return messages.some((message) => message?.data.job_id === job_id) ? [queue.name] : [];
+  });
+  return (await Promise.all(found)).flat();
+};
+
+export interface SseEvent {
+  id: string | undefined;
+  event: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into events of every shape
+  data: any;
+}
+
+const toSseEvent = (block: string): SseEvent | undefined => {
+  const fields = new Map(
+    block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
+  );
+  const data = fields.get('data');
+  return data === undefined
+    ? undefined
+    : { id: fields.get('id'), event: fields.get('event') ?? '', data: JSON.parse(data) };
+};
+
+/** Reads an event stream; ends with it, or when the consumer does, which closes the connection. */
+export async function* readEvents(url: string, last_event_id?: string): AsyncGenerator<SseEvent> {
+  const stop = new AbortController();
+  const headers = { accept: 'text/event-stream', ...(last_event_id ? { 'last-event-id': last_event_id } : {}) };
+  const response = await fetch(url, { headers, signal: stop.signal });
+  if (!response.ok || !response.body) throw new Error(`expected a stream, got ${response.status}`);
+  let rest = '';
+  const decoder = new TextDecoder();
+  try {
+    for await (const chunk of response.body) {
+      const blocks = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split('\n\n');
+      rest = blocks.pop() ?? '';
+      for (const event of blocks.map(toSseEvent)) if (event) yield event;
+    }
+  } finally {
+    stop.abort();
+  }
+}
+
+export const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+};
+
+/** Checks that an answer is a whole problem document. */
+export const expectProblem = (reply: Reply): void => {
+  expect(reply.headers['content-type']).toBe('application/problem+json');
+  expect(reply.body).toMatchObject({
+    type: expect.stringMatching(/^urn:berth:problem:/),
+    title: expect.any(String),
+    status: reply.status,
+    detail: expect.any(String),
+    code: expect.any(String),
+  });
+};

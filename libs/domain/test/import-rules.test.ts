@@ -1,0 +1,93 @@
+import { execFile } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+
+const ROOT = new URL('../../../', import.meta.url).pathname;
+const BIOME = `${ROOT}node_modules/.bin/biome`;
+
+interface Finding {
+  category: string;
+  severity: string;
+  location: { path: string };
+}
+
+const written: string[] = [];
+afterEach(() => {
+  for (const path of written.splice(0)) rmSync(path, { force: true });
+});
+
+/** Puts files where the rules must see them, runs the linter once, and says what it calls an error in each. */
+const lint = async (files: Record<string, string>): Promise<{ failed: boolean; rules: Record<string, string[]> }> => {
+  const paths = Object.keys(files);
+  for (const path of paths) {
+    written.push(ROOT + path);
+    writeFileSync(ROOT + path, files[path] ?? '');
+  }
+  const args = ['lint', '--reporter=json', '--max-diagnostics=none', ...paths];
+  const { failed, stdout } = await new Promise<{ failed: boolean; stdout: string }>((resolve) =>
+    execFile(BIOME, args, { cwd: ROOT }, (error, out) => resolve({ failed: error !== null, stdout: out })),
+  );
+  const { diagnostics } = JSON.parse(stdout) as { diagnostics: Finding[] };
+  const errors = diagnostics.filter((finding) => finding.severity === 'error');
+  const rulesOf = (path: string) =>
+    errors
+      .filter((finding) => finding.location.path.endsWith(path))
+      .map((finding) => finding.category.split('/').at(-1));
+  return { failed, rules: Object.fromEntries(paths.map((path) => [path, rulesOf(path) as string[]])) };
+};
+
+const using = (name: string) => `import * as other from '${name}';\nexport const probe = other;\n`;
+const probe = (folder: string, name: string) => `${folder}/src/lint-probe-${process.pid}-${name}.ts`;
+
+/** What must not be written, and the rule that refuses it. */
+const BROKEN: [what: string, folder: string, source: string, rule: string][] = [
+  ['domain reads files', 'libs/domain', using('node:fs'), 'noRestrictedImports'],
+  ['domain knows Redis', 'libs/domain', using('ioredis'), 'noRestrictedImports'],
+  ['domain knows the store', 'libs/domain', using('@berth/store'), 'noRestrictedImports'],
+  ['domain has timers', 'libs/domain', 'export const probe = () => setTimeout(() => {}, 1);\n', 'noRestrictedGlobals'],
+  ['store knows the queue', 'libs/store', using('@berth/queue'), 'noRestrictedImports'],
+  ['queue knows the store', 'libs/queue', using('@berth/store'), 'noRestrictedImports'],
+  ['metrics knows the store', 'libs/metrics', using('@berth/store'), 'noRestrictedImports'],
+  ['metrics knows the domain', 'libs/metrics', using('@berth/domain'), 'noUndeclaredDependencies'],
+  ['store knows an app', 'libs/store', using('@berth/worker'), 'noRestrictedImports'],
+  ['an app knows an app', 'apps/api', using('@berth/worker'), 'noRestrictedImports'],
+  ['environment outside config.ts', 'apps/api', 'export const probe = process.env.HOME;\n', 'noProcessEnv'],
+];
+
+const ALLOWED: [what: string, folder: string, source: string][] = [
+  ['domain uses zod', 'libs/domain', using('zod')],
+  ['store knows the domain', 'libs/store', using('@berth/domain')],
+  ['queue knows the domain', 'libs/queue', using('@berth/domain')],
+  ['api knows store and queue', 'apps/api', `${using('@berth/store')}export * from '@berth/queue';\n`],
+];
+
+describe('the import rules', () => {
+  it('fail the linter where they are broken', async () => {
+    const named = BROKEN.map(([what, folder, source, rule], i) => ({
+      what,
+      path: probe(folder, `${i}`),
+      source,
+      rule,
+    }));
+    const { failed, rules } = await lint(Object.fromEntries(named.map(({ path, source }) => [path, source])));
+    expect(failed).toBe(true);
+    for (const { what, path, rule } of named)
+      expect([what, rules[path]]).toEqual([what, expect.arrayContaining([rule])]);
+  });
+
+  it('fail it for a cycle', async () => {
+    const [a, b] = [probe('libs/domain', 'a'), probe('libs/domain', 'b')];
+    const importing = (path: string, name: string, other: string) =>
+      `import { ${other} } from './${path.split('/').at(-1)?.replace('.ts', '.js')}';\nexport const ${name} = () => ${other};\n`;
+    const { failed, rules } = await lint({ [a]: importing(b, 'one', 'two'), [b]: importing(a, 'two', 'one') });
+    expect(failed).toBe(true);
+    expect([rules[a], rules[b]]).toEqual([['noImportCycles'], ['noImportCycles']]);
+  });
+
+  it('let through what follows them', async () => {
+    const named = ALLOWED.map(([what, folder, source], i) => ({ what, path: probe(folder, `ok-${i}`), source }));
+    const { failed, rules } = await lint(Object.fromEntries(named.map(({ path, source }) => [path, source])));
+    expect(rules).toEqual(Object.fromEntries(named.map(({ path }) => [path, []])));
+    expect(failed).toBe(false);
+  });
+});
