@@ -185,13 +185,26 @@ export const startBerth = async ({ workers = 1, env = {} }: BerthOptions = {}): 
     },
   };
 
-  berth.api = await berth.startApi();
-  for (let i = 0; i < workers; i += 1) await berth.startWorker();
+  try {
+    await nameInstallation(prefix);
+    berth.api = await berth.startApi();
+    for (let i = 0; i < workers; i += 1) await berth.startWorker();
+  } catch (error) {
+    await berth.close().catch(() => undefined);
+    throw error;
+  }
   return berth;
 };
 
 const fail = (error: Error, child: Process): never => {
   throw new Error(`${error.message}\n${child.output().slice(-4_000)}`);
+};
+
+/** Its containers are then found by the prefix. */
+const nameInstallation = async (prefix: string): Promise<void> => {
+  const redis = new Redis(toTarget(process.env.REDIS_URL ?? ''));
+  await redis.set(`${prefix}:installation`, prefix);
+  redis.disconnect();
 };
 
 const removeKeys = async (prefix: string): Promise<void> => {

@@ -33,6 +33,7 @@ export interface WorkerContext {
 /** Parts that tests put in place of the real ones. */
 export interface Overrides {
   runtime?: ContainerRuntime;
+  installation?: string;
   log?: Logger;
   room?: Room;
 }
@@ -49,9 +50,10 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
   const redis = openConnection(config, 'steady', log);
   const store = createStore(redis, config.prefix);
   const channels = openChannels(openConnection(config, 'blocking', log));
+  const installation = overrides.installation ?? (await store.readInstallation());
   const runtime =
     overrides.runtime ??
-    createDockerRuntime({ installation: config.prefix, engine: config.dockerHost, probe_image: config.defaultImage });
+    createDockerRuntime({ installation, engine: config.dockerHost, probe_image: config.defaultImage });
   const engine = await runtime.describe();
   const node = config.node ?? engine.name;
   const capacity = toCapacity(engine, config);
@@ -62,7 +64,7 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
     logs: store.logs,
     leases,
     node,
-    installation: config.prefix,
+    installation,
     logLimitBytes: config.logLimitBytes,
     profileOf: (name) => config.classes.find((c) => c.name === name)?.profile ?? 'strict',
     log: log.child({ node }),

@@ -15,7 +15,7 @@ export interface WorkerHttp {
 export const serveWorkerHttp = async (context: WorkerContext, worker: RunningWorker): Promise<WorkerHttp> => {
   const { config, metrics, log } = context;
   if (config.port === 0) return { close: async () => {} };
-  const executor = openExecutor(context, worker);
+  const executor = await openExecutor(context, worker);
   const app = createRunnerApp({
     execute: executor.execute,
     renderMetrics: metrics.render,
@@ -35,7 +35,7 @@ export const serveWorkerHttp = async (context: WorkerContext, worker: RunningWor
 };
 
 /** Callers wait for these, so they go over a connection that fails soon while the broker is away. */
-const openExecutor = (context: WorkerContext, worker: RunningWorker) => {
+const openExecutor = async (context: WorkerContext, worker: RunningWorker) => {
   const { config, store, room, log } = context;
   const connect = (use: 'request' | 'blocking') => {
     const redis = openRedis(config.redisUrl, use);
@@ -43,6 +43,7 @@ const openExecutor = (context: WorkerContext, worker: RunningWorker) => {
     return redis;
   };
   const redis = connect('request');
+  if (redis.status !== 'ready') await new Promise((resolve) => redis.once('ready', resolve));
   const own = createStore(redis, config.prefix);
   const ends = createJobEnds({
     openFeed: () => openEventFeed(connect('blocking'), own.keys),

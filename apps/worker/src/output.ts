@@ -141,14 +141,15 @@ export const openOutput = (options: OutputOptions): Output => {
   const store = (pieces: LogPiece[]): void => {
     clearTimeout(timer);
     timer = undefined;
-    if (pieces.length === 0) return;
+    const whole = lines?.take() ?? [];
+    if (pieces.length === 0 && whole.length === 0) return;
     if (unstored > 0) pieces.unshift(toNote(attempt, `${unstored} bytes of output could not be stored`));
     unstored = 0;
     const sent = logs.append(job_id, pieces).catch((err) => {
       unstored += pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
       throw err;
     });
-    const listed = lines ? logs.appendWorkloadLines(job_id, lines.take()) : undefined;
+    const listed = logs.appendWorkloadLines(job_id, whole);
     storing = Promise.all([storing, sent, listed]).then(
       () => {},
       (err) => log.warn({ err, job_id }, 'could not store output'),

@@ -44,7 +44,7 @@ describe('judgeContainer', () => {
 const open = async (jobs: string[], deadline = 4_000_000_000) => {
   const engine = createFakeEngine();
   const runtime = createFakeRuntime(engine, 'test');
-  const shape = { image: 'i', argv: [], env: {}, workdir: '/', centicpus: 1, memory_mb: 6 } as const;
+  const shape = { image: 'i', argv: [], env: {}, workdir: '/', centicpus: 1, memory_mb: 6 };
   for (const job_id of jobs) {
     const labels = { job_id, epoch: 1, attempt: 1, deadline, installation: 'test' };
     await runtime.create({ ...shape, network: 'none', profile: 'standard', name: job_id, labels });

@@ -134,7 +134,7 @@ describe('the order of things', () => {
     const { run, steps, engine, context } = setUp({ claim: { epoch: 3 } });
     const labels = { job_id: 'job-1', epoch: 2, attempt: 1, deadline: 4e9, installation: 'test' };
     const others = { ...labels, job_id: 'job-2' };
-    const left = { image: 'i', argv: [], env: {}, workdir: '/', centicpus: 1, memory_mb: 6 } as const;
+    const left = { image: 'i', argv: [], env: {}, workdir: '/', centicpus: 1, memory_mb: 6 };
     const fake = createFakeRuntime(engine, 'test');
     await fake.create({ ...left, name: 'old', labels, network: 'none', profile: 'standard' });
     await fake.create({ ...left, name: 'other', labels: others, network: 'none', profile: 'standard' });

@@ -20,7 +20,7 @@ export interface AttemptContext {
   logs: LogStore;
   leases: Leases;
   node: string;
-  /** Marks our containers on the engine: the key prefix of this installation. */
+  /** Marks our containers on the engine: the name of this installation. */
   installation: string;
   logLimitBytes: number;
   profileOf: (className: string) => Profile;

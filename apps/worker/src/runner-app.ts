@@ -10,12 +10,12 @@ import {
 } from '@berth/domain';
 import { isUnavailable } from '@berth/store';
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
-import { HTTPException } from 'hono/http-exception';
 import type { Logger } from 'pino';
 import type { Execute } from './execute.js';
 
 const MAX_BODY_BYTES = 256 * 1024;
+/** A body that is too large is read to its end all the same, up to here, so that its sender gets to see the answer. */
+const MAX_READ_BYTES = 16 * 1024 * 1024;
 const JSON_TYPE = /^application\/([a-z0-9.+-]+\+)?json[ \t]*(;|$)/i;
 
 export interface RunnerAppOptions {
@@ -38,10 +38,24 @@ const parseBody = (text: string, type: string | undefined): { body?: unknown; de
   }
 };
 
+/** Undefined: it is too large. */
+const readText = async (body: ReadableStream<Uint8Array> | null): Promise<string | undefined> => {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.length;
+    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+    if (size > MAX_READ_BYTES) break;
+  }
+  return size > MAX_BODY_BYTES ? undefined : Buffer.concat(chunks).toString('utf8');
+};
+
 const handleExecute =
   (execute: Execute) =>
   async (c: Context): Promise<Response> => {
-    const { body, details: unreadable } = parseBody(await c.req.text(), c.req.header('content-type'));
+    const text = await readText(c.req.raw.body);
+    if (text === undefined) return c.json({ detail: `The body is larger than ${MAX_BODY_BYTES / 1024} KiB` }, 413);
+    const { body, details: unreadable } = parseBody(text, c.req.header('content-type'));
     if (unreadable) return refuse(c, unreadable);
     const { value: request, details } = parseCommandRequest(body);
     if (details) return refuse(c, details);
@@ -63,14 +77,7 @@ export const createRunnerApp = (options: RunnerAppOptions): Hono => {
   });
   app.get('/health', (c) => c.json({ status: 'healthy', service: 'runner' }));
   app.get('/metrics', async (c) => c.text(await renderMetrics(), 200, { 'content-type': metricsType }));
-  app.post(
-    '/execute',
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: (c) => c.json({ detail: `The body is larger than ${MAX_BODY_BYTES / 1024} KiB` }, 413),
-    }),
-    handleExecute(execute),
-  );
+  app.post('/execute', handleExecute(execute));
   for (const [path, allow] of [
     ['/health', 'GET'],
     ['/metrics', 'GET'],
@@ -80,7 +87,6 @@ export const createRunnerApp = (options: RunnerAppOptions): Hono => {
   }
   app.notFound((c) => c.json({ detail: 'Not Found' }, 404));
   app.onError((err, c) => {
-    if (err instanceof HTTPException) return err.getResponse();
     if (isUnavailable(err)) {
       return c.json({ detail: 'Redis does not answer. Try again in a few seconds.' }, 503, { 'retry-after': '2' });
     }

@@ -1,50 +1,8 @@
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { parseRedisUrl } from '@berth/store';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createFakeEngine, createFakeRuntime } from '../src/runtime/fake-runtime.js';
+import { openCuttableBroker } from './cuttable-broker.js';
 import { defer } from './fakes.js';
-import { NOTHING, openRig } from './open-rig.js';
-
-/** A way to the broker that can be cut and mended. */
-const openCuttableBroker = async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'berth-cut-'));
-  const path = join(folder, 'redis.sock');
-  const target = parseRedisUrl(process.env.REDIS_URL ?? '');
-  const sockets = new Set<Socket>();
-  const join2 = (client: Socket) => {
-    const to = target.path ? connect(target.path) : connect(target.port ?? 6379, target.host ?? '127.0.0.1');
-    for (const socket of [client, to]) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        client.destroy();
-        to.destroy();
-        sockets.delete(socket);
-      });
-    }
-    client.pipe(to).pipe(client);
-  };
-  let server: Server | undefined;
-  const mend = async () => {
-    server = createServer(join2).listen(path);
-    await once(server, 'listening');
-  };
-  const cut = async () => {
-    const closed = new Promise((resolve) => server?.close(resolve));
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  };
-  onTestFinished(async () => {
-    await cut();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  await mend();
-  return { url: `unix://${path}`, cut, mend };
-};
+import { NOTHING, openRig, untilStarted } from './open-rig.js';
 
 const openCutWorker = async () => {
   const ends = [defer(), defer()];
@@ -66,7 +24,7 @@ describe('a broker that goes away', () => {
   it('is waited for: a job that ends meanwhile is recorded once, and the next one runs', async () => {
     const { rig, broker, engine, ends, book } = await openCutWorker();
     const id = await rig.submit();
-    await vi.waitFor(async () => expect((await rig.store.jobs.read(id))?.started_at).not.toBeNull());
+    await untilStarted(rig, id);
     await broker.cut();
     ends[0]?.resolve();
     await vi.waitFor(() => expect(engine.containers.values().next().value?.state).toBe('ended'));
@@ -85,7 +43,7 @@ describe('a broker that goes away', () => {
   it('does not keep a worker from stopping', async () => {
     const { rig, broker, engine, stop } = await openCutWorker();
     const id = await rig.submit();
-    await vi.waitFor(async () => expect((await rig.store.jobs.read(id))?.started_at).not.toBeNull());
+    await untilStarted(rig, id);
     await broker.cut();
     await stop();
     expect([...engine.containers.values()].map((c) => c.state)).toEqual(['ended']);

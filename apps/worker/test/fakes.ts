@@ -3,10 +3,10 @@ import type { Claim, Claims, LeaseState, LogPiece, LogStore, Settlement, SettleR
 import { type Logger, pino } from 'pino';
 import { vi } from 'vitest';
 
-export const toSpec = (fields: Record<string, unknown> = {}): JobSpec => ({
-  image: 'busybox:stable',
-  ...jobSpecSchema.parse({ command: ['true'], ...fields }),
-});
+export const toSpec = (fields: Record<string, unknown> = {}): JobSpec => {
+  const spec = jobSpecSchema.parse({ command: ['true'], ...fields });
+  return { ...spec, image: spec.image ?? 'busybox:stable' };
+};
 
 export const toClaim = (fields: Partial<Claim> = {}, spec: Record<string, unknown> = {}): Claim => ({
   job_id: 'job-1',

@@ -1,4 +1,4 @@
-import { DEFAULT_CLASSES, findClass, type JobState, jobSpecSchema, type ResourceClass, toAsk } from '@berth/domain';
+import { DEFAULT_CLASSES, findClass, type JobState, type ResourceClass, toAsk } from '@berth/domain';
 import { openProducer } from '@berth/queue';
 import { createStore, type JobRecord, openRedis, type Store, type WireFormat } from '@berth/store';
 import { expect, onTestFinished, vi } from 'vitest';
@@ -6,7 +6,7 @@ import { toWorkerConfig } from '../src/config.js';
 import { type Overrides, openWorkerContext, type WorkerContext } from '../src/context.js';
 import { createDockerRuntime } from '../src/runtime/docker/docker-runtime.js';
 import { type RunningWorker, startWorker } from '../src/worker.js';
-import { createLogBook } from './fakes.js';
+import { createLogBook, toSpec } from './fakes.js';
 
 export const IMAGE = 'busybox:stable';
 export const NOTHING = { centicpus: 0, memory_mb: 0, gpus: 0 };
@@ -45,13 +45,15 @@ const brokerUrl = (): string => {
 const startPump = (store: Store, classes: ResourceClass[], redis: ReturnType<typeof openRedis>) => {
   const names = classes.map((c) => c.name);
   const producer = openProducer({ redis, prefix: store.keys.bull, classes: names, onError: () => {} });
-  let passing = Promise.resolve();
+  let passing: Promise<void> | undefined;
   const pass = async () => {
     await store.backlog.releaseDue();
     for (const name of names) await producer.add(name, await store.backlog.dispatch(name, 1_000, 1_000));
   };
   const timer = setInterval(() => {
-    passing = passing.then(pass);
+    passing ??= pass().finally(() => {
+      passing = undefined;
+    });
   }, PUMP_MS);
   return async () => {
     clearInterval(timer);
@@ -63,7 +65,7 @@ const startPump = (store: Store, classes: ResourceClass[], redis: ReturnType<typ
 const startOne = async (prefix: string, overrides: Overrides, environment: Record<string, string>) => {
   const book = createLogBook();
   const env = { REDIS_URL: brokerUrl(), DOCKER_HOST: process.env.DOCKER_HOST, BERTH_PREFIX: prefix, ...environment };
-  const context = await openWorkerContext(toWorkerConfig(env), { log: book.log, ...overrides });
+  const context = await openWorkerContext(toWorkerConfig(env), { log: book.log, installation: prefix, ...overrides });
   const claim = vi.spyOn(context.store.claims, 'claim');
   const worker = await startWorker(context);
   let stopping: Promise<void> | undefined;
@@ -102,14 +104,14 @@ export const openRig = (file: string, classes: ResourceClass[] = DEFAULT_CLASSES
     prefix,
     store,
     async submit(fields = {}, format = 'v1') {
-      const spec = { image: IMAGE, ...jobSpecSchema.parse({ command: ['true'], ...fields }) };
+      const spec = toSpec(fields);
       const ask = toAsk(spec);
       const found = findClass(classes, ask);
       if (!found) throw new Error('no class holds the job');
       return (await store.jobs.accept({ spec, ask, class: found.name, format })).job_id;
     },
     openWorker: (overrides = {}, environment = {}) => startOne(prefix, overrides, environment),
-    async untilState(job_id, state, limit_ms = 10_000) {
+    async untilState(job_id, state, limit_ms = 25_000) {
       return vi.waitFor(
         async () => {
           const record = await store.jobs.read(job_id);
@@ -127,3 +129,9 @@ export const openRig = (file: string, classes: ResourceClass[] = DEFAULT_CLASSES
     },
   };
 };
+
+export const untilStarted = (rig: Rig, job_id: string): Promise<void> =>
+  vi.waitFor(async () => expect((await rig.store.jobs.read(job_id))?.started_at).toBeTypeOf('number'), {
+    timeout: 20_000,
+    interval: 10,
+  });

@@ -9,17 +9,29 @@ export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
 export const DEFAULT_TIMEOUT_SECONDS = 3600;
 export const DEFAULT_WORKDIR = '/workspace';
 
+/** The length in UTF-8. A surrogate is half of a character of four bytes. */
 const bytes = (text: string): number => {
-  let count = 0;
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    count += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  let count = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) count += code < 0x800 || isSurrogate(code) ? 1 : 2;
   }
   return count;
 };
 
-const isWellFormed = (text: string): boolean =>
-  !/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text);
+const isSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdfff;
+const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdbff;
+const isLowSurrogate = (code: number): boolean => code >= 0xdc00 && code <= 0xdfff;
+
+const isWellFormed = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (!isSurrogate(code)) continue;
+    if (!isHighSurrogate(code) || !isLowSurrogate(text.charCodeAt(i + 1))) return false;
+    i += 1;
+  }
+  return true;
+};
 
 const text = z
   .string()

@@ -7,7 +7,7 @@ describe('a message', () => {
     const { producer, openWorker, errors } = openTestQueue('delivery');
     const spec = { ...jobSpecSchema.parse({ command: ['echo', 'x'.repeat(500)], name: 'mine' }), image: 'busybox' };
     await producer.add('small', [{ job_id: 'a', dispatch: 1, priority: 50, spec }]);
-    const delivery = await takeWithin(openWorker('w1'), 2_000);
+    const delivery = await takeWithin(openWorker('w1'), 4_000);
     expect(delivery.message).toMatchObject({ job_id: 'a', image: 'busybox' });
     expect(delivery.message.command).toMatch(/^echo x{115}…$/);
     await delivery.complete(DONE);
@@ -20,7 +20,7 @@ describe('a message', () => {
   it('that is failed says why on the board', async () => {
     const { producer, openWorker, errors } = openTestQueue('delivery');
     await producer.add('small', [toOutgoing('a')]);
-    await (await takeWithin(openWorker('w1'), 2_000)).fail(FAILED);
+    await (await takeWithin(openWorker('w1'), 4_000)).fail(FAILED);
     const job = await producer.queues[0]?.getJob('a-1');
     expect(await job?.getState()).toBe('failed');
     expect(job).toMatchObject({ failedReason: 'failed: exit_code, exit code 3, on node-1', progress: FAILED });
@@ -33,7 +33,7 @@ describe('a message', () => {
     await producer.add('small', order);
     const consumer = openWorker('w1');
     const taken: string[] = [];
-    for (let i = 0; i < 4; i++) taken.push((await takeWithin(consumer, 2_000)).message.job_id);
+    for (let i = 0; i < 4; i++) taken.push((await takeWithin(consumer, 4_000)).message.job_id);
     expect(taken).toEqual(['top', 'one', 'two', 'low']);
   });
 
@@ -89,11 +89,11 @@ describe('a dispatch', () => {
     await producer.add('small', [toOutgoing('a')]);
     expect(await isLive()).toBe(true);
     const consumer = openWorker('w1');
-    const first = await takeWithin(consumer, 2_000);
+    const first = await takeWithin(consumer, 4_000);
     expect(await isLive()).toBe(true);
     await first.handBack();
     expect(await isLive()).toBe(true);
-    await (await takeWithin(consumer, 2_000)).complete(DONE);
+    await (await takeWithin(consumer, 4_000)).complete(DONE);
     expect(await isLive()).toBe(false);
     await producer.add('small', [toOutgoing('a')]);
     expect(await isLive()).toBe(false);
@@ -106,7 +106,7 @@ describe('a dispatch', () => {
     await producer.remove('small', 'missing', 1);
     expect(await producer.isLive('small', 'a', 1)).toBe(false);
     await producer.add('small', [toOutgoing('b')]);
-    const delivery = await takeWithin(openWorker('w1'), 2_000);
+    const delivery = await takeWithin(openWorker('w1'), 4_000);
     await producer.remove('small', 'b', 1).catch(() => {});
     expect(await producer.isLive('small', 'b', 1)).toBe(true);
     await delivery.complete(DONE);

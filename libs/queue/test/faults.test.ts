@@ -11,7 +11,7 @@ describe('a message that is none of ours', () => {
       const { producer, openWorker, errors } = openTestQueue('faults');
       await producer.queues[0]?.add('strange', data, { jobId: 'strange-1', priority: 1 });
       await producer.add('small', [toOutgoing('good')]);
-      const delivery = await takeWithin(openWorker('w1'), 2_000);
+      const delivery = await takeWithin(openWorker('w1'), 4_000);
       expect(delivery.message.job_id).toBe('good');
       await delivery.complete(DONE);
       const strange = await producer.queues[0]?.getJob('strange-1');
@@ -27,7 +27,7 @@ describe('a message whose lock was lost', () => {
     const { redis, producer, openWorker, prefix, errors } = openTestQueue('faults');
     await producer.add('small', [toOutgoing('a'), toOutgoing('b')]);
     const consumer = openWorker('w1');
-    const [first, second] = [await takeWithin(consumer, 2_000), await takeWithin(consumer, 2_000)];
+    const [first, second] = [await takeWithin(consumer, 4_000), await takeWithin(consumer, 4_000)];
     await redis.del(`${prefix}:small:a-1:lock`);
     await first.complete(DONE);
     expect(errors).toHaveLength(1);
@@ -65,7 +65,7 @@ describe('a connection that is cut', () => {
   it('is no reason to lose a message that was taken: it can still be ended', async () => {
     const { redis, producer, openWorker, prefix } = openTestQueue('faults');
     await producer.add('small', [toOutgoing('a')]);
-    const delivery = await takeWithin(openWorker('w1'), 2_000);
+    const delivery = await takeWithin(openWorker('w1'), 4_000);
     const other = openTestQueue('faults');
     const closed = once(redis, 'close');
     for (const id of await findConnections(other.redis, prefix, '')) await other.redis.client('KILL', 'ID', id);
@@ -79,7 +79,7 @@ describe('a lock', () => {
   it('is renewed as long as a message is held, and then no more', async () => {
     const { redis, prefix, producer, openWorker, errors } = openTestQueue('faults');
     await producer.add('small', [toOutgoing('a')]);
-    const delivery = await takeWithin(openWorker('w1', { lock_ms: 600 }), 2_000);
+    const delivery = await takeWithin(openWorker('w1', { lock_ms: 600 }), 4_000);
     const left = () => redis.pttl(`${prefix}:small:a-1:lock`);
     for (let renewals = 0; renewals < 4; renewals++) {
       let least = 600;
@@ -98,7 +98,7 @@ describe('a lock', () => {
     const { producer, openWorker } = openTestQueue('faults');
     await producer.add('small', [toOutgoing('a')]);
     const gone = openWorker('w1', { lock_ms: 600 });
-    await takeWithin(gone, 2_000);
+    await takeWithin(gone, 4_000);
     const taking = takeWithin(openWorker('w2', { lock_ms: 600 }), 4_000);
     await gone.close();
     const delivery = await taking;
@@ -131,7 +131,7 @@ describe('stopping', () => {
     consumer.stopTaking();
     await producer.add('small', [toOutgoing('a')]);
     expect(await taking).toBeUndefined();
-    expect((await takeWithin(openWorker('w2'), 2_000)).message.job_id).toBe('a');
+    expect((await takeWithin(openWorker('w2'), 4_000)).message.job_id).toBe('a');
   });
 
   it('at any moment leaves each message either taken or there for the next', async () => {
@@ -145,7 +145,7 @@ describe('stopping', () => {
       await consumer.close();
       await adding;
       const taken = await taking;
-      const delivery = taken ?? (await takeWithin(openWorker(`next-${round}`), 2_000));
+      const delivery = taken ?? (await takeWithin(openWorker(`next-${round}`), 4_000));
       expect(delivery.message.job_id).toBe(id);
       await delivery.complete(DONE);
     }

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { createBacklog } from './backlog.js';
 import { createClaims } from './claims.js';
 import { readJobTotals } from './counters.js';
+import { readInstallation } from './installation.js';
 import { createJobList } from './job-list.js';
 import { createJobStore } from './job-store.js';
 import { createKeys } from './keys.js';
@@ -41,6 +42,7 @@ export const createStore = (redis: Redis, prefix: string) => {
     retention: createRetention(scripts),
     readTotals: () => readJobTotals(redis, keys),
     readPendingAsks: () => readPendingAsks(redis, keys),
+    readInstallation: () => readInstallation(redis, keys),
     /** Throws where the broker does not answer. */
     ping: async (): Promise<void> => {
       await redis.ping();

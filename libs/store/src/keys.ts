@@ -4,6 +4,8 @@
  */
 export const createKeys = (prefix: string) => ({
   prefix,
+  /** String: the random name of this installation. */
+  installation: `${prefix}:installation`,
   /** Hash: the record of a job. */
   job: (id: string) => `${prefix}:job:${id}`,
   /** List of JSON: the job's history, oldest first. */

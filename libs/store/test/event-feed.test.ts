@@ -71,7 +71,7 @@ describe('the event feed', () => {
       await waitUntil('the feed reads', () => cut(redis, prefix));
       cuts += 1;
       for (let i = 0; i < 50; i++) ids.push(await submit(store));
-      await waitUntil(`break ${cuts} is announced`, () => resyncs() >= cuts, 3_000);
+      await waitUntil(`break ${cuts} is announced`, () => resyncs() >= cuts, 4_000);
     }
     await waitUntil('all events came', () => events().length >= ids.length);
     expect(events()).toEqual(ids.map((id) => `${id} submitted`));
@@ -81,7 +81,7 @@ describe('the event feed', () => {
     const { redis, prefix } = openTestStore('feed');
     const { heard } = await follow(prefix);
     await waitUntil('the feed reads', () => cut(redis, prefix));
-    await waitUntil('the break is announced', () => heard.length > 0, 2_000);
+    await waitUntil('the break is announced', () => heard.length > 0, 4_000);
     expect(heard).toEqual(['resynced']);
   });
 

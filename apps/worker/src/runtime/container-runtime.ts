@@ -60,7 +60,7 @@ export type OutputStream = 'stdout' | 'stderr';
 export type OutputSink = (stream: OutputStream, chunk: Buffer) => void;
 
 export interface EngineInfo {
-  /** Stable for the life of the engine's data folder: two workers on one engine see the same id. */
+  /** Two workers on one engine see the same id, also after it was restarted. */
   id: string;
   /** The machine's name, for people. */
   name: string;
@@ -99,7 +99,7 @@ export interface ContainerLabels {
   attempt: number;
   /** Unix seconds; past it any Berth process of the machine may stop the container. */
   deadline: number;
-  /** The key prefix of the installation that owns it: two installations on one engine leave each other alone. */
+  /** The name of the installation that owns it: two installations on one engine leave each other alone. */
   installation: string;
 }
 
