@@ -32,7 +32,11 @@ describe('toApiConfig', () => {
   });
 
   it('answers loopback names only where it is published on loopback and told so', () => {
-    const told = { BERTH_HOST: '0.0.0.0', BERTH_ALLOW_PUBLIC_BIND: PUBLIC_BIND_CONSENT, BERTH_LOOPBACK_NAMES_ONLY: 'true' };
+    const told = {
+      BERTH_HOST: '0.0.0.0',
+      BERTH_ALLOW_PUBLIC_BIND: PUBLIC_BIND_CONSENT,
+      BERTH_LOOPBACK_NAMES_ONLY: 'true',
+    };
     expect(toApiConfig(told).loopbackOnly).toBe(true);
     expect(toApiConfig({ BERTH_LOOPBACK_NAMES_ONLY: 'false' }).loopbackOnly).toBe(true);
   });

@@ -44,7 +44,7 @@ export const openContext = async (
   const relay = overrides.relay ?? startRelay({ store: steadyStore, producer, feed, classes: classNames, log });
   const janitor = startJanitor({ forget: steadyStore.retention.forget, retentionSeconds, now, log });
   const readJob = store.jobs.read;
-  const waiters = createWaiters({ feed, readJob, now });
+  const waiters = createWaiters({ feed, readJob });
   const dropMessage = (className: string, job_id: string, dispatch: number): void => {
     producer.remove(className, job_id, dispatch).catch((err) => log.debug({ err, job_id }, 'left a message behind'));
   };

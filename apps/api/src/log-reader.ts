@@ -1,6 +1,7 @@
 import { isTerminal } from '@berth/domain';
 import type { Channels, JobRecord, LogEntry, LogStore } from '@berth/store';
 import type { LogStart } from './log-tail.js';
+import { readPatiently } from './patience.js';
 import { HEARTBEAT_MS } from './sse.js';
 import type { Waiters } from './waiters.js';
 import { createWake, type Wake } from './wake.js';
@@ -29,10 +30,10 @@ const watchEnd = ({ waiters, readJob }: Pick<LogReaderOptions, 'waiters' | 'read
     else ended ||= isTerminal(event.state);
     wake.ring();
   });
-  const hasEnded = async (): Promise<boolean> => {
+  const hasEnded = async (signal: AbortSignal): Promise<boolean> => {
     if (!uncertain || ended) return ended;
     uncertain = false;
-    const job = await readJob(job_id);
+    const job = await readPatiently(() => readJob(job_id), signal);
     ended ||= job === null || isTerminal(job.state);
     return ended;
   };
@@ -41,9 +42,10 @@ const watchEnd = ({ waiters, readJob }: Pick<LogReaderOptions, 'waiters' | 'read
 
 export const createLogReader = ({ logs, channels, toChannel, ...watched }: LogReaderOptions) => {
   /** All pieces that there are now. */
-  async function* readPresent(job_id: string, after: string): AsyncGenerator<LogEntry> {
+  async function* readPresent(job_id: string, after: string, patience?: AbortSignal): AsyncGenerator<LogEntry> {
     for (let last = after; ; ) {
-      const page = await logs.readAfter(job_id, last);
+      const read = () => logs.readAfter(job_id, last);
+      const page = await (patience ? readPatiently(read, patience) : read());
       yield* page;
       const end = page.at(-1);
       if (!end) return;
@@ -62,8 +64,8 @@ export const createLogReader = ({ logs, channels, toChannel, ...watched }: LogRe
     try {
       unsubscribe = await channels.subscribe(toChannel(job_id), wake.ring);
       for (let last = start; !signal.aborted; ) {
-        const ended = await end.hasEnded();
-        for await (const entry of readPresent(job_id, last)) {
+        const ended = await end.hasEnded(signal);
+        for await (const entry of readPresent(job_id, last, signal)) {
           yield entry;
           last = entry.id;
         }

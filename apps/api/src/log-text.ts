@@ -1,7 +1,7 @@
 import { isLogEntryId, type LogEntry, type LogStream } from '@berth/store';
 
 /** Where a UTF-8 character that the bytes end in the middle of begins, or the length where they end with a whole one. */
-export const findSplitCharacter = (bytes: Uint8Array): number => {
+const findSplitCharacter = (bytes: Uint8Array): number => {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back] ?? 0;
     if ((byte & 0xc0) === 0x80) continue;

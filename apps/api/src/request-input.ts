@@ -1,16 +1,20 @@
 import { AppError, type Problem } from '@berth/domain';
 import { isJobId } from '@berth/store';
+import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { z } from 'zod';
 import { toProblems } from './errors.js';
 
-/** A whole number in a query, written in digits only. */
-export const integerParam = ({ min, max }: { min: number; max: number }) =>
+/** A whole number in a query, written in digits only. `shown` is for the contract, which cannot see through the parsing. */
+export const integerParam = (
+  { min, max }: { min: number; max: number },
+  shown: { description?: string; default?: number } = {},
+) =>
   z
     .string()
     .regex(/^\d{1,9}$/, 'must be a whole number')
     .transform(Number)
-    .pipe(z.number().min(min).max(max));
+    .pipe(z.number().min(min).max(max))
+    .openapi({ type: 'integer', minimum: min, maximum: max, ...shown });
 
 const refuse = (problems: Problem[]): AppError =>
   new AppError('invalid_request', 'The query is not valid.', { problems });

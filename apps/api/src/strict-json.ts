@@ -6,7 +6,8 @@ const MAX_DEPTH = 32;
 const MAX_PROBLEMS = 20;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
+const FORBIDDEN_NAMES = new Set(['__proto__', 'constructor', 'prototype']);
+const FORBIDDEN = Symbol('forbidden');
 const LONE_SURROGATE = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
 
 const refuse = (message: string): AppError => new AppError('invalid_request', message);
@@ -36,32 +37,44 @@ const isTooDeep = (text: Uint8Array): boolean => {
   return false;
 };
 
-const findTextProblem = (text: string): string | undefined => {
-  if (text.includes('\0')) return 'must not contain a NUL character';
-  return LONE_SURROGATE.test(text) ? 'must be valid Unicode' : undefined;
+interface Search {
+  problems: Problem[];
+  path: (string | number)[];
+  /** Only an escape can put a NUL or half a character into a string: without one there is nothing to look for. */
+  hasEscapes: boolean;
+}
+
+const report = ({ problems, path }: Search, message: string): void => {
+  const steps = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step.slice(0, 128)}`));
+  if (problems.length < MAX_PROBLEMS) problems.push({ path: `$${steps.join('')}`, message });
+};
+
+const checkText = (text: string, search: Search): void => {
+  if (!search.hasEscapes) return;
+  if (text.includes('\0')) report(search, 'must not contain a NUL character');
+  else if (LONE_SURROGATE.test(text)) report(search, 'must be valid Unicode');
 };
 
 /** What JSON can carry and nothing of ours should: it is named with its path, whatever the schema says of the field. */
-const collectProblems = (value: unknown, path: string, problems: Problem[]): void => {
-  if (problems.length >= MAX_PROBLEMS) return;
-  if (typeof value === 'string') {
-    const message = findTextProblem(value);
-    if (message) problems.push({ path, message });
-  } else if (typeof value === 'number') {
-    if (!Number.isFinite(value)) problems.push({ path, message: 'is too large a number' });
-  } else if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) collectProblems(value[i], `${path}[${i}]`, problems);
-  } else if (value !== null && typeof value === 'object') {
-    collectMemberProblems(value, path, problems);
+const check = (value: unknown, search: Search): void => {
+  if (typeof value === 'string') checkText(value, search);
+  else if (typeof value === 'number' && !Number.isFinite(value)) report(search, 'is too large a number');
+  else if (Array.isArray(value)) for (let i = 0; i < value.length; i++) checkMember(i, value[i], search);
+  else if (value !== null && typeof value === 'object') checkMembers(value as Record<string, unknown>, search);
+};
+
+const checkMembers = (value: Record<string, unknown>, search: Search): void => {
+  for (const key of Object.keys(value)) {
+    checkText(key, search);
+    checkMember(key, FORBIDDEN_NAMES.has(key) ? FORBIDDEN : value[key], search);
   }
 };
 
-const collectMemberProblems = (value: object, path: string, problems: Problem[]): void => {
-  for (const [key, member] of Object.entries(value)) {
-    if (FORBIDDEN_KEYS.has(key)) problems.push({ path: `${path}.${key}`, message: 'is not allowed as a name' });
-    else if (findTextProblem(key)) problems.push({ path, message: 'has a member whose name is not valid Unicode' });
-    else collectProblems(member, `${path}.${key.slice(0, 128)}`, problems);
-  }
+const checkMember = (step: string | number, value: unknown, search: Search): void => {
+  search.path.push(step);
+  if (value === FORBIDDEN) report(search, 'is not allowed as a name');
+  else check(value, search);
+  search.path.pop();
 };
 
 const decode = (bytes: Uint8Array): string => {
@@ -85,8 +98,9 @@ export const parseStrictJson = (bytes: Uint8Array): unknown => {
   } catch {
     throw refuse('The body is not valid JSON.');
   }
-  const problems: Problem[] = [];
-  collectProblems(value, '$', problems);
+  const search: Search = { problems: [], path: [], hasEscapes: text.includes('\\u') };
+  check(value, search);
+  const { problems } = search;
   if (problems.length > 0) throw new AppError('invalid_request', 'The body is not valid.', { problems });
   return value;
 };

@@ -1,9 +1,11 @@
 import { AppError, isTerminal } from '@berth/domain';
 import type { EventFeed, FeedEvent, JobRecord } from '@berth/store';
+import { readPatiently } from './patience.js';
+import { linkSignals } from './stop-signal.js';
 import { createWake } from './wake.js';
 
 /** `resynced`: events may have been missed; look at the record again. */
-export type JobListener = (event: FeedEvent | 'resynced') => void;
+type JobListener = (event: FeedEvent | 'resynced') => void;
 
 export interface Waiters {
   /** Hears of one job's events. Returns what ends it. */
@@ -16,14 +18,13 @@ export interface Waiters {
 interface WaitersOptions {
   feed: EventFeed;
   readJob: (job_id: string) => Promise<JobRecord | null>;
-  now: () => number;
 }
 
 /**
  * Long polls and streams over one subscription to the event feed. Whoever waits subscribes first, then reads the record, then
  * waits: an end between the two is heard, an end before them is read. No polling.
  */
-export const createWaiters = ({ feed, readJob, now }: WaitersOptions): Waiters => {
+export const createWaiters = ({ feed, readJob }: WaitersOptions): Waiters => {
   const byJob = new Map<string, Set<JobListener>>();
   const unsubscribe = feed.subscribe((event) => {
     if (event !== 'resynced') for (const listener of byJob.get(event.job_id) ?? []) listener(event);
@@ -40,21 +41,22 @@ export const createWaiters = ({ feed, readJob, now }: WaitersOptions): Waiters =
   };
 
   const waitForEnd: Waiters['waitForEnd'] = async (job_id, { timeout_ms, signal }) => {
-    const deadline = now() + timeout_ms;
+    const over = linkSignals(signal);
+    const timer = setTimeout(over.abort, timeout_ms);
     const wake = createWake();
     const leave = listen(job_id, (event) => {
       if (event === 'resynced' || isTerminal(event.state)) wake.ring();
     });
     try {
-      for (;;) {
-        const job = await readJob(job_id);
+      for (let job = await readJob(job_id); ; job = await readPatiently(() => readJob(job_id), over.signal)) {
         if (!job) throw new AppError('not_found', 'There is no such job.');
-        const left_ms = deadline - now();
-        if (isTerminal(job.state) || left_ms <= 0 || signal.aborted) return job;
-        await wake.wait(left_ms, signal);
+        if (isTerminal(job.state) || over.signal.aborted) return job;
+        await wake.wait(timeout_ms, over.signal);
       }
     } finally {
       leave();
+      clearTimeout(timer);
+      over.release();
     }
   };
 

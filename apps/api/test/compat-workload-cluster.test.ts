@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { claimJob, openTestApi, settleJob, startJob, type TestApi } from './open-test-api.js';
+import { openRedis } from '@berth/store';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { claimJob, openTestApi, settleJob, startJob, type TestApi, until } from './open-test-api.js';
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$/;
 const SAMPLE = { docker_image: 'busybox:stable', command: ['echo', 'hi'], cpu_cores: 1, memory_gb: 1 };
@@ -10,8 +11,11 @@ describe("the workload runner's lists and passes", () => {
     api = await openTestApi('compat-workload-list');
   });
   afterAll(() => api.close());
-  const submit = async (more: object = {}): Promise<string> =>
-    (await api.send('POST', '/jobs', { body: { ...SAMPLE, ...more } })).body.job_id;
+  const submit = async (more: object = {}): Promise<string> => {
+    const { status, text, body } = await api.send('POST', '/jobs', { body: { ...SAMPLE, ...more } });
+    if (status !== 201) throw new Error(`expected 201, got ${status}: ${text}`);
+    return body.job_id;
+  };
   const list = async (query: string): Promise<[string, string][]> =>
     (await api.send('GET', `/jobs?${query}`)).body.map((job: { job_id: string; status: string }) => [
       job.job_id,
@@ -130,7 +134,8 @@ describe("the workload runner's lists and passes", () => {
   });
 
   it('counts more pending jobs than one page holds', async () => {
-    const ids = await Promise.all(Array.from({ length: 1_100 }, () => submit()));
+    const ids: string[] = [];
+    while (ids.length < 1_100) ids.push(...(await Promise.all(Array.from({ length: 50 }, () => submit()))));
     expect((await api.send('GET', '/stats')).body.queue).toMatchObject({
       pending_jobs: 1_100,
       pending_by_size: { small: 1_100 },
@@ -150,6 +155,21 @@ describe("the workload runner's lists and passes", () => {
     expect(reply.status).toBe(200);
     expect(reply.body).toEqual({ scheduled_jobs: 1, assignments: [{ job_id, executor_ip: 'n' }] });
     for (const claim of claims) await settleJob(api.store, claim);
+  });
+
+  it('fails a job that waited longer than it may within five seconds, by itself', async () => {
+    const job_id = await submit({ gpu_type: 'any' });
+    const other = await submit({ gpu_type: 'any' });
+    const redis = openRedis(process.env.REDIS_URL ?? '', 'steady');
+    onTestFinished(() => redis.disconnect());
+    await redis.zadd(api.store.keys.queueDeadlines, 1, job_id);
+    const began = Date.now();
+    await until('the job to fail', async () => (await api.send('GET', `/jobs/${job_id}`)).body.status === 'failed');
+    expect(Date.now() - began).toBeLessThan(5_000);
+    expect(await api.store.jobs.read(job_id)).toMatchObject({ cause: 'queue_timeout', epoch: 0 });
+    expect((await api.send('GET', `/jobs/${other}`)).body.status).toBe('pending');
+    expect(await redis.zcard(api.store.keys.queueDeadlines)).toBeGreaterThan(0);
+    await api.store.jobs.cancel(other);
   });
 
   it('never ends a healthy job in a clean-up', async () => {

@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { collect, openTestApi, readEvents, type SseEvent, settleJob, startJob, type TestApi } from './open-test-api.js';
+import {
+  beginEvents,
+  collect,
+  openTestApi,
+  readEvents,
+  type SseEvent,
+  settleJob,
+  startJob,
+  type TestApi,
+} from './open-test-api.js';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -66,13 +75,14 @@ describe('the events of a job', () => {
   it('end at once when the server shuts down, so that clients come back to another one', async () => {
     const other = await openTestApi('events-stop');
     const job_id = await other.submit();
-    const following = collect(readEvents(`${other.url}/v1/jobs/${job_id}/events`));
-    const logs = collect(readEvents(`${other.url}/v1/jobs/${job_id}/logs`));
-    await other.send('GET', '/health');
+    const piece = { stream: 'stdout' as const, attempt: 1, bytes: Buffer.from('x') };
+    await other.store.logs.append(job_id, [piece]);
+    const events = await beginEvents(`${other.url}/v1/jobs/${job_id}/events`);
+    const logs = await beginEvents(`${other.url}/v1/jobs/${job_id}/logs`);
     const began = performance.now();
     await other.close();
-    expect((await following).filter(({ event }) => event === 'end')).toEqual([]);
-    expect(await logs).toEqual([]);
+    expect(await events.rest).toEqual([]);
+    expect(await logs.rest).toEqual([]);
     expect(performance.now() - began).toBeLessThan(3_000);
   });
 });

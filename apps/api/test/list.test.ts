@@ -102,9 +102,6 @@ describe('GET /v1/nodes and /v1/classes', () => {
       capacity: { centicpus: 250, memory_mb: 4_096, gpus: 0 },
       classes: ['small'],
       running: 1,
-      region: '',
-      datacenter: '',
-      address: '127.0.0.1',
       started_at: Date.now(),
       at: Date.now(),
     });

@@ -1,6 +1,6 @@
 import { request as sendRequest } from 'node:http';
 import type { Claim, Settlement, Store } from '@berth/store';
-import { createStore, openRedis } from '@berth/store';
+import { openRedis } from '@berth/store';
 import { pino } from 'pino';
 import { expect } from 'vitest';
 import { createApp } from '../src/app.js';
@@ -46,7 +46,7 @@ const toBody = (body: Sent['body']): { bytes?: string | Buffer; type: Record<str
 const parse = (text: string, type: string | undefined): unknown =>
   type?.includes('json') && text !== '' ? JSON.parse(text) : undefined;
 
-export const send = (port: number, method: string, path: string, sent: Sent = {}): Promise<Reply> =>
+const send = (port: number, method: string, path: string, sent: Sent = {}): Promise<Reply> =>
   new Promise((resolve, reject) => {
     const { bytes, type } = toBody(sent.body);
     const length = bytes === undefined ? {} : { 'content-length': String(Buffer.byteLength(bytes)) };
@@ -68,7 +68,7 @@ export const send = (port: number, method: string, path: string, sent: Sent = {}
 
 let opened = 0;
 
-export const testPrefix = (file: string): string => `test-api-${file}-${process.pid}-${opened++}`;
+const testPrefix = (file: string): string => `test-api-${file}-${process.pid}-${opened++}`;
 
 const deleteKeys = async (redisUrl: string, prefix: string): Promise<void> => {
   const redis = openRedis(redisUrl, 'steady');
@@ -105,12 +105,6 @@ export const openTestApi = async (file: string, more: Partial<ApiConfig> = {}): 
       await deleteKeys(config.redisUrl, config.prefix);
     },
   };
-};
-
-/** A store on a connection of its own, as a worker would have it. */
-export const openWorkerStore = (prefix: string): { store: Store; close: () => void } => {
-  const redis = openRedis(process.env.REDIS_URL ?? '', 'steady');
-  return { store: createStore(redis, prefix), close: () => redis.disconnect() };
 };
 
 /** Plays a worker: claims a pending job. */
@@ -200,6 +194,14 @@ export const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
   const all: T[] = [];
   for await (const item of items) all.push(item);
   return all;
+};
+
+/** Reads the first event of a stream; the rest comes when the stream ends. */
+export const beginEvents = async (url: string): Promise<{ first: SseEvent; rest: Promise<SseEvent[]> }> => {
+  const events = readEvents(url);
+  const { value, done } = await events.next();
+  if (done) throw new Error('expected an event, got the end of the stream');
+  return { first: value, rest: collect(events) };
 };
 
 /** Checks that an answer is a whole problem document. */

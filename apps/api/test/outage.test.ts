@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openRedis } from '@berth/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { collect, openTestApi, readEvents, settleJob, startJob, type TestApi, until } from './open-test-api.js';
+import { beginEvents, openTestApi, settleJob, startJob, type TestApi, until } from './open-test-api.js';
 
 /** A Redis of this file's own, to be killed and frozen. */
 const folder = mkdtempSync(join(tmpdir(), 'berth-outage-'));
@@ -124,17 +124,27 @@ describe('row 93: while Redis is away', () => {
   it('waits and streams that were open before go on afterwards', async () => {
     const job_id = await api.submit();
     const claim = await startJob(api.store, job_id);
+    const early = { stream: 'stdout' as const, attempt: 1, bytes: Buffer.from('early\n') };
+    await api.store.logs.append(job_id, [early]);
+    const { waiters } = api.context;
+    const { waitForEnd } = waiters;
+    let waits = 0;
+    waiters.waitForEnd = (...args) => {
+      waits += 1;
+      return waitForEnd(...args);
+    };
     const waiting = api.send('GET', `/v1/jobs/${job_id}?wait=60`);
-    const events = collect(readEvents(`${api.url}/v1/jobs/${job_id}/events`));
-    const logs = collect(readEvents(`${api.url}/v1/jobs/${job_id}/logs`));
-    await api.send('GET', '/health');
+    await until('the wait to begin', () => waits === 1);
+    const events = await beginEvents(`${api.url}/v1/jobs/${job_id}/events`);
+    const logs = await beginEvents(`${api.url}/v1/jobs/${job_id}/logs`);
+    expect(logs.first.data.text).toBe('early\n');
     await killRedis();
     await startRedis();
     await until('the API to recover', async () => (await api.send('GET', '/ready')).status === 200, 15_000);
-    await api.store.logs.append(job_id, [{ stream: 'stdout', attempt: 1, bytes: Buffer.from('late\n') }]);
+    await api.store.logs.append(job_id, [{ ...early, bytes: Buffer.from('late\n') }]);
     await settleJob(api.store, claim);
-    expect((await waiting).body).toMatchObject({ state: 'completed', stdout: 'late\n' });
-    expect((await events).at(-1)?.data).toMatchObject({ state: 'completed' });
-    expect((await logs).map(({ event }) => event)).toEqual(['log', 'end']);
+    expect((await waiting).body).toMatchObject({ state: 'completed', stdout: 'early\nlate\n' });
+    expect((await events.rest).at(-1)?.data).toMatchObject({ state: 'completed' });
+    expect((await logs.rest).map(({ event, data }) => data.text ?? event)).toEqual(['late\n', 'end']);
   });
 });

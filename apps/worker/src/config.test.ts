@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DEFAULT_CLASSES } from '@berth/domain';
+import { DEFAULT_CLASSES, PUBLIC_BIND_CONSENT } from '@berth/domain';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { toWorkerConfig } from './config.js';
 
@@ -26,6 +26,15 @@ describe('the configuration', () => {
       node: undefined,
       dockerHost: undefined,
     });
+  });
+
+  it('opens its port to others only when it is told so in so many words', () => {
+    const open = { BERTH_WORKER_HOST: '0.0.0.0' };
+    expect(() => toWorkerConfig(open)).toThrow(/BERTH_WORKER_HOST is not a loopback address/);
+    expect(toWorkerConfig({ ...open, BERTH_WORKER_PORT: '0' }).port).toBe(0);
+    const told = toWorkerConfig({ ...open, BERTH_ALLOW_PUBLIC_BIND: PUBLIC_BIND_CONSENT });
+    expect(told).toMatchObject({ host: '0.0.0.0', loopbackOnly: false });
+    expect(toWorkerConfig({}).loopbackOnly).toBe(true);
   });
 
   it('reads classes from a file', () => {

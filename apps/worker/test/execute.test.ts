@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { openRedis } from '@berth/store';
+import Docker from 'dockerode';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { serveWorkerHttp } from '../src/http.js';
 import { openCuttableBroker } from './cuttable-broker.js';
-import { openRig, type Rig } from './open-rig.js';
+import { IMAGE, openRig, type Rig } from './open-rig.js';
 
 const findPort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1');
@@ -223,6 +224,22 @@ describe("a job of the workload runner's format", () => {
       'ab c',
     ]);
     expect(await redis.ttl(`job_logs:${job_id}`)).toBeGreaterThan(86_000);
+  });
+
+  it("puts its command behind the image's entrypoint", async () => {
+    const docker = new Docker();
+    const made = await docker.createContainer({ Image: IMAGE, Cmd: ['true'] });
+    const image = 'berth-test-entrypoint:latest';
+    await made.commit({ repo: 'berth-test-entrypoint', tag: 'latest', changes: 'ENTRYPOINT ["echo","entry"]' });
+    onTestFinished(async () => {
+      await made.remove();
+      await docker.getImage(image).remove();
+    });
+    const rig = openRig('execute');
+    await openRunner(rig);
+    const job_id = await rig.submit({ image, command: ['argument'] }, 'workload');
+    await rig.untilState(job_id, 'completed');
+    expect((await rig.readLog(job_id)).toString()).toBe('entry argument\n');
   });
 
   it("runs the image's own command where it names none", async () => {

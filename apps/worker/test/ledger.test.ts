@@ -7,6 +7,7 @@ import {
   type FakeEngineOptions,
 } from '../src/runtime/fake-runtime.js';
 import { pause } from '../src/waiting.js';
+import { defer } from './fakes.js';
 import { NOTHING, openRig, type Rig } from './open-rig.js';
 
 const SIZES = [
@@ -17,8 +18,10 @@ const SIZES = [
   { cpus: 1.5, memory_mb: 1_500 },
 ];
 const CAPACITY = { centicpus: 200, memory_mb: 2_048 };
-/** The clock goes on by so much with each small job. */
+/** The clock goes on by so much with each job. A small one ends only when the next has started, so two CPUs are never free. */
 const SMALL_MS = 1_500;
+/** Where no other starts any more, the last small one ends by itself. */
+const ALONE_MS = 500;
 const MACHINE = { BERTH_CPUS: '2', BERTH_MEMORY_MB: '2048' };
 
 /** An engine that notes the most that ever stood on it at once. */
@@ -82,29 +85,44 @@ describe('a machine', () => {
 describe('a big job among small ones that never cease', () => {
   it('waits for as long as its class is patient, and not much longer', async () => {
     const rig = openRig('ledger');
+    const running: (() => void)[] = [];
     let now = 0;
-    let small = 0;
+    let submitted = Number.POSITIVE_INFINITY;
     let bigAt: number | undefined;
+    const endAll = () => {
+      for (const end of running.splice(0)) end();
+    };
+    const startSmall = () => {
+      const end = defer();
+      running.push(end.resolve);
+      if (running.length === 2) running.shift()?.();
+      if (bigAt === undefined) rig.submit({ cpus: 1 }).catch(() => {});
+      const isLast = now - submitted > PATIENCE_MS;
+      return { until: isLast ? Promise.race([end.promise, pause(ALONE_MS)]) : end.promise };
+    };
+    const startBig = () => {
+      bigAt = now;
+      return {};
+    };
     const engine = createFakeEngine({
       program: ({ centicpus }) => {
-        if (centicpus === 200) bigAt = now;
-        else small += 1;
         now += SMALL_MS;
-        if (bigAt === undefined) rig.submit({ cpus: 1 }).catch(() => {});
-        return { until: pause(5) };
+        return centicpus === 200 ? startBig() : startSmall();
       },
     });
-    const runtime = createFakeRuntime(engine, rig.prefix);
-    await rig.openWorker({ runtime, room: createRoom(() => now) }, MACHINE);
-    for (let i = 0; i < 6; i += 1) await rig.submit({ cpus: 1 });
-    await vi.waitFor(() => expect(small).toBeGreaterThan(3), { timeout: 20_000 });
-    const submitted = now;
+    const room = createRoom(() => now);
+    for (let i = 0; i < 40; i += 1) await rig.submit({ cpus: 1 });
+    await rig.openWorker({ runtime: createFakeRuntime(engine, rig.prefix), room }, MACHINE);
+    await vi.waitFor(() => expect(now).toBeGreaterThan(5 * SMALL_MS), { timeout: 20_000 });
+    submitted = now;
     await rig.untilState(await rig.submit({ cpus: 2 }), 'completed', 50_000);
     const waited = (bigAt ?? Number.POSITIVE_INFINITY) - submitted;
-    expect(waited).toBeGreaterThan(PATIENCE_MS / 2);
+    expect(waited).toBeGreaterThan(PATIENCE_MS);
     expect(waited).toBeLessThan(PATIENCE_MS * 1.5);
-    const untilDrained = async () =>
+    const untilDrained = async () => {
+      endAll();
       expect(await rig.store.list.countByState(['pending', 'running'])).toEqual({ pending: 0, running: 0 });
-    await vi.waitFor(untilDrained, { timeout: 20_000 });
-  }, 90_000);
+    };
+    await vi.waitFor(untilDrained, { timeout: 30_000 });
+  }, 120_000);
 });

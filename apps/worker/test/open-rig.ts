@@ -12,7 +12,7 @@ export const IMAGE = 'busybox:stable';
 export const NOTHING = { centicpus: 0, memory_mb: 0, gpus: 0 };
 const PUMP_MS = 10;
 
-export interface OpenedWorker {
+interface OpenedWorker {
   context: WorkerContext;
   worker: RunningWorker;
   book: ReturnType<typeof createLogBook>;

@@ -9,8 +9,12 @@ export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
 export const DEFAULT_TIMEOUT_SECONDS = 3600;
 export const DEFAULT_WORKDIR = '/workspace';
 
+const NON_ASCII = /[\u0080-\uffff]/;
+const SURROGATE = /[\ud800-\udfff]/;
+
 /** The length in UTF-8. A surrogate is half of a character of four bytes. */
 const bytes = (text: string): number => {
+  if (!NON_ASCII.test(text)) return text.length;
   let count = text.length;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
@@ -24,6 +28,7 @@ const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xd
 const isLowSurrogate = (code: number): boolean => code >= 0xdc00 && code <= 0xdfff;
 
 const isWellFormed = (text: string): boolean => {
+  if (!SURROGATE.test(text)) return true;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (!isSurrogate(code)) continue;

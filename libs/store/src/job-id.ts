@@ -7,11 +7,11 @@ import { randomFillSync } from 'node:crypto';
 export const createJobId = (now_ms: number): string => {
   counter = now_ms === lastMs ? counter + 1 : randomStart();
   lastMs = now_ms;
-  const random = randomFillSync(new Uint8Array(8));
+  const random = takeRandom(8);
   random[0] = ((random[0] ?? 0) & 0x3f) | 0x80;
   const time = now_ms.toString(16).padStart(12, '0');
   const count = (counter & 0xfff).toString(16).padStart(3, '0');
-  const tail = Buffer.from(random).toString('hex');
+  const tail = random.toString('hex');
   return `${time.slice(0, 8)}-${time.slice(8)}-7${count}-${tail.slice(0, 4)}-${tail.slice(4)}`;
 };
 
@@ -19,7 +19,20 @@ let lastMs = 0;
 let counter = 0;
 
 /** Leaves room for 2,048 ids and more in one millisecond before the order among them is lost. */
-const randomStart = (): number => (randomFillSync(new Uint16Array(1))[0] ?? 0) & 0x7ff;
+const randomStart = (): number => takeRandom(2).readUInt16LE() & 0x7ff;
+
+/** Random bytes in stock: to ask the system for each id's own would be a large part of the cost of accepting a job. */
+const stock = Buffer.alloc(4_096);
+let taken = stock.length;
+
+const takeRandom = (size: number): Buffer => {
+  if (taken + size > stock.length) {
+    randomFillSync(stock);
+    taken = 0;
+  }
+  taken += size;
+  return stock.subarray(taken - size, taken);
+};
 
 const JOB_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 

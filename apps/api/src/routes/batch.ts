@@ -9,6 +9,8 @@ import { jobStateSchema, submitBodySchema } from '../schemas/job.js';
 import { commonProblems, problem, problemSchema } from '../schemas/problem.js';
 
 const MAX_JOBS = 1_000;
+/** So many are on their way to Redis at a time: each must be answered within a request's patience. */
+const WINDOW = 250;
 
 const acceptedSchema = z.object({
   status: z.literal(201),
@@ -64,6 +66,23 @@ const parseBatch = (body: unknown): JobSpecInput[] => {
   return parsed.data.jobs as JobSpecInput[];
 };
 
+type Settled = PromiseSettledResult<Submitted>;
+
+const isUnavailable = (one: Settled): boolean =>
+  one.status === 'rejected' && toAppError(one.reason).code === 'unavailable';
+
+/** In windows, up to the first whose jobs Redis did not answer for: the rest would wait in vain as well. */
+const submitAll = async (jobs: Jobs, specs: JobSpecInput[]): Promise<Settled[]> => {
+  const settled: Settled[] = [];
+  for (let at = 0; at < specs.length && !settled.some(isUnavailable); at += WINDOW) {
+    const window = specs.slice(at, at + WINDOW);
+    settled.push(...(await Promise.allSettled(window.map((spec) => jobs.submit(spec)))));
+  }
+  return settled;
+};
+
+const UNTRIED = new AppError('unavailable', 'Redis does not answer. This job was not accepted: submit it again.');
+
 interface BatchOptions {
   jobs: Jobs;
   /** Hears of what is not the caller's fault. */
@@ -76,14 +95,16 @@ export const addBatchRoute = (app: OpenAPIHono, { jobs, onError }: BatchOptions)
       throw new AppError('invalid_request', 'A batch takes no Idempotency-Key. Submit such jobs one by one.');
     }
     const specs = parseBatch(await readJsonBody(c, MAX_BATCH_BODY_BYTES));
-    const settled = await Promise.allSettled(specs.map((spec) => jobs.submit(spec)));
-    const failures = settled.filter((one) => one.status === 'rejected').map((one) => toAppError(one.reason).code);
-    const faults = settled.filter((one) => one.status === 'rejected' && !(one.reason instanceof AppError));
-    for (const fault of faults.slice(0, 1)) if (fault.status === 'rejected') onError(fault.reason);
-    if (failures.length === settled.length && failures.includes('unavailable')) {
-      throw new AppError('unavailable', 'Redis does not answer; none of the jobs was accepted for certain. Try again.');
+    const settled = await submitAll(jobs, specs);
+    const fault = settled.find((one) => one.status === 'rejected' && !(one.reason instanceof AppError));
+    if (fault?.status === 'rejected') {
+      if (settled.every((one) => one.status === 'rejected')) throw fault.reason;
+      onError(fault.reason);
     }
-    const results = settled.map((one) => (one.status === 'fulfilled' ? toAccepted(one.value) : toRefused(one.reason)));
+    const results = specs.map((_, i) => {
+      const one = settled[i];
+      return one?.status === 'fulfilled' ? toAccepted(one.value) : toRefused(one?.reason ?? UNTRIED);
+    });
     return c.json({ results } as never, 200);
   });
 };

@@ -44,7 +44,8 @@ const ASSETS: Record<string, string> = {
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
 };
 
-const assetFolder = (): string => dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+const require = createRequire(import.meta.url);
+const assetFolder = (): string => dirname(require.resolve('swagger-ui-dist/package.json'));
 
 const answer = (body: string, type: string): Response =>
   new Response(body, { headers: { 'content-type': type, 'content-security-policy': POLICY } });

@@ -6,6 +6,7 @@ import { addRoute } from '../add-route.js';
 import type { Chunks, Streams } from '../byte-stream.js';
 import { toEndData } from '../end-event.js';
 import type { Jobs } from '../jobs.js';
+import { readPatiently } from '../patience.js';
 import { readJobId, wantsEventStream } from '../request-input.js';
 import { jobIdParams, jobStateSchema } from '../schemas/job.js';
 import { commonProblems, problem } from '../schemas/problem.js';
@@ -75,8 +76,9 @@ export const addEventRoutes = (app: OpenAPIHono, { jobs, store, waiters, streams
     const leave = waiters.listen(job_id, wake.ring);
     try {
       for (let last = after; !signal.aborted; ) {
-        const job = await jobs.read(job_id);
-        for (const event of await store.readHistory(job_id, last)) {
+        const job = await readPatiently(() => jobs.read(job_id), signal);
+        const seen = last;
+        for (const event of await readPatiently(() => store.readHistory(job_id, seen), signal)) {
           yield toFrame('event', toEventAnswer(event), String(event.seq));
           last = event.seq;
         }

@@ -9,6 +9,7 @@ import type { Jobs } from '../jobs.js';
 import type { LogQuery, LogReader } from '../log-reader.js';
 import { FROM_THE_BEGINNING, findTail, type LogStart } from '../log-tail.js';
 import { createLogDecoder, type LogPosition, type LogText, parseLogPosition } from '../log-text.js';
+import { readPatiently } from '../patience.js';
 import { integerParam, readJobId, wantsEventStream } from '../request-input.js';
 import { jobIdParams } from '../schemas/job.js';
 import { commonProblems, problem } from '../schemas/problem.js';
@@ -16,9 +17,7 @@ import { EVENT_STREAM, HEARTBEAT, toFrame } from '../sse.js';
 
 const logQuerySchema = z.strictObject({
   stream: z.enum(['stdout', 'stderr', 'both']).default('both'),
-  tail: integerParam({ min: 0, max: 100_000 })
-    .optional()
-    .openapi({ type: 'integer', description: 'Only so many of the last lines.' }),
+  tail: integerParam({ min: 0, max: 100_000 }, { description: 'Only so many of the last lines.' }).optional(),
   follow: z
     .enum(['true', 'false'])
     .optional()
@@ -94,7 +93,7 @@ export const addLogRoutes = (app: OpenAPIHono, { jobs, logs, reader, streams }: 
     }
     if (query.signal.aborted) return;
     for (const text of decoder.flush(last)) yield toLogFrame(text);
-    yield toFrame('end', toEndData(await jobs.read(job_id)));
+    yield toFrame('end', toEndData(await readPatiently(() => jobs.read(job_id), query.signal)));
   }
 
   addRoute(app, logsRoute, async (c, { stream, tail, follow }) => {

@@ -47,7 +47,7 @@ const storedSpecSchema = z
 
 export const jobStateSchema = z.enum(JOB_STATES).openapi('JobState');
 
-export const jobRowSchema = z
+const jobRowSchema = z
   .object({
     job_id: z.string().openapi({ format: 'uuid' }),
     state: jobStateSchema,
@@ -99,9 +99,10 @@ export const idempotencyHeaders = z.object({
 });
 
 export const waitQuerySchema = z.strictObject({
-  wait: integerParam({ min: 0, max: 60 })
-    .default(0)
-    .openapi({ type: 'integer', description: 'Seconds to wait for the end of the job.' }),
+  wait: integerParam(
+    { min: 0, max: 60 },
+    { default: 0, description: 'Seconds to wait for the end of the job.' },
+  ).default(0),
 });
 
 const LABEL = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}=[^\p{Cc}\p{Cs}]{1,128}$/u;
@@ -110,6 +111,6 @@ export const listQuerySchema = z.strictObject({
   state: jobStateSchema.optional(),
   label: z.string().regex(LABEL, 'must be name=value').optional(),
   name: z.string().min(1).max(128).optional(),
-  limit: integerParam({ min: 1, max: 200 }).default(50).openapi({ type: 'integer' }),
+  limit: integerParam({ min: 1, max: 200 }, { default: 50 }).default(50),
   cursor: z.string().min(1).max(256).optional(),
 });

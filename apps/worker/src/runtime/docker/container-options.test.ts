@@ -154,6 +154,13 @@ describe('the create body', () => {
     expect(toCreateBody({ ...example, profile: 'strict' }, engine)).toMatchObject({ User: '65534:65534' });
   });
 
+  test("keeps the image's entry point in front of the command where it is told to, and its command where there is none", () => {
+    const body = toCreateBody({ ...example, keeps_entrypoint: true }, engine);
+    expect(body).toMatchObject({ Cmd: ['echo', 'hi'], HostConfig: toGolden(example) });
+    expect(body).not.toHaveProperty('Entrypoint');
+    expect(toCreateBody({ ...example, argv: [], keeps_entrypoint: true }, engine)).toMatchObject({ Cmd: [] });
+  });
+
   test('leaves the hosts file to the engine where we have none, and still gives no network', () => {
     const body = toCreateBody(example, { ...engine, hosts_file: undefined });
     expect(body).toMatchObject({ NetworkDisabled: false, HostConfig: { NetworkMode: 'none', Mounts: [] } });
