@@ -28,13 +28,13 @@ export interface Berth {
   close(): Promise<void>;
 }
 
-export interface Reply {
+interface Reply {
   status: number;
   headers: Headers;
   body: Record<string, unknown>;
 }
 
-export type Job = Record<string, unknown> & {
+type Job = Record<string, unknown> & {
   job_id: string;
   state: string;
   cause: string | null;
@@ -44,7 +44,7 @@ export type Job = Record<string, unknown> & {
   attempts: Record<string, unknown>[];
 };
 
-export interface Process {
+interface Process {
   pid: number;
   output(): string;
   kill(signal: NodeJS.Signals): void;

@@ -4,15 +4,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Berth, startBerth } from '../harness.js';
 
 const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = [process.env.BERTH_TEST_BROWSER, ...BROWSERS].find((path) => path && existsSync(path));
-if (!executablePath) {
+const executablePath = [process.env.BERTH_TEST_BROWSER ?? '', ...BROWSERS].find(existsSync) ?? '';
+if (executablePath === '') {
   process.stderr.write(
     '\nNOT TESTED: the dashboard in a browser, as there is none here. `apt-get install chromium`, or set BERTH_TEST_BROWSER.\n\n',
   );
 }
 
 /** A person looks at the dashboard in a browser after some jobs have run. */
-describe.skipIf(!executablePath)('the dashboard in a browser', () => {
+describe.skipIf(executablePath === '')('the dashboard in a browser', () => {
   const hostile = '<img src=x onerror="document.title=1">';
   let berth: Berth;
   let browser: Browser;

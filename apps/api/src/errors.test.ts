@@ -24,7 +24,7 @@ describe('toProblems', () => {
   });
 
   it('names a bad name by its place', () => {
-    expect(problemsOf({ command: 'x', env: { 'A B': '1' } })[0]?.path).toBe('$.env.A B');
+    expect(problemsOf({ command: 'x', env: { 'A B': '1' } })[0]?.path).toBe('$.env["A B"]');
   });
 
   it('echoes no value', () => {

@@ -77,8 +77,13 @@ export const createErrorHandler =
     return toProblemResponse(error);
   };
 
-const toPath = (path: readonly PropertyKey[]): string =>
-  path.reduce<string>((text, step) => text + (typeof step === 'number' ? `[${step}]` : `.${toShortName(step)}`), '$');
+const toStep = (step: PropertyKey): string => {
+  if (typeof step === 'number') return `[${step}]`;
+  const name = toShortName(step);
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
+};
+
+const toPath = (path: readonly PropertyKey[]): string => path.reduce<string>((text, step) => text + toStep(step), '$');
 
 const toShortName = (name: PropertyKey): string => String(name).slice(0, 128);
 

@@ -17,7 +17,7 @@ export interface Relay {
 }
 
 /** Messages a class in BullMQ at a time: some minutes of work for hundreds of machines. */
-export const WINDOW = 512;
+const WINDOW = 512;
 const BATCH = 100;
 const SWEEP_MS = 1_000;
 /** A message that nobody has taken for so long is looked at. */

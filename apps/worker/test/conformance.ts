@@ -15,7 +15,7 @@ interface Program {
 const sh = (script: string, fake: FakeProgram = {}): Program => ({ argv: ['/bin/sh', '-c', script], fake });
 const never = new Promise(() => undefined);
 
-export const PROGRAMS = {
+const PROGRAMS = {
   hello: sh('echo hi', { output: [{ stream: 'stdout', data: 'hi\n' }] }),
   both: sh('echo out; echo err >&2; exit 3', {
     output: [

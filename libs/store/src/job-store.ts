@@ -93,13 +93,20 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
     return kind === 'requested' ? { kind } : { kind: 'missing' };
   },
 
-  /** The job's history from the given sequence number on, oldest first. */
+  /** The job's events after the given sequence number, oldest first. Empty for a job that is not there. */
   async readHistory(job_id: string, after_seq = 0): Promise<JobEventEntry[]> {
-    const entries = await redis.lrange(keys.history(job_id), after_seq, -1);
-    return entries.map((entry) => toEventEntry(JSON.parse(entry) as JobEvent));
+    const [created_at, entries] = await Promise.all([
+      after_seq === 0 ? redis.hget(keys.job(job_id), 'created_at') : null,
+      redis.lrange(keys.history(job_id), Math.max(0, after_seq - 1), -1),
+    ]);
+    const kept = entries.map((entry) => JSON.parse(entry) as JobEvent);
+    return [...(created_at === null ? [] : [toSubmitted(Number(created_at))]), ...kept].map(toEventEntry);
   },
 });
 
 export type JobStore = ReturnType<typeof createJobStore>;
+
+/** The first event of every job; `accept.lua` announces the same. */
+const toSubmitted = (at: number): JobEvent => ({ seq: 1, type: 'submitted', at, state: 'pending', data: {} });
 
 const toEventEntry = (event: JobEvent): JobEventEntry => ({ ...event, meaning: EVENT_MEANINGS[event.type] });

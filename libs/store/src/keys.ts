@@ -8,7 +8,7 @@ export const createKeys = (prefix: string) => ({
   installation: `${prefix}:installation`,
   /** Hash: the record of a job. */
   job: (id: string) => `${prefix}:job:${id}`,
-  /** List of JSON: the job's history, oldest first. */
+  /** List of JSON: the job's history from its second event on, oldest first. The first follows from the record. */
   history: (id: string) => `${prefix}:job:${id}:events`,
   /** Stream: what the job wrote, in pieces, in order of arrival. */
   log: (id: string) => `${prefix}:job:${id}:log`,

@@ -17,7 +17,7 @@ const SCRIPT_NAMES = [
   'settle',
   'start',
 ] as const;
-export type ScriptName = (typeof SCRIPT_NAMES)[number];
+type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 type Argument = string | number;
 

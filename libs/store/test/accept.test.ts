@@ -33,6 +33,22 @@ describe('accept', () => {
     expect(event?.meaning).toContain('waiting');
   });
 
+  it('keeps one key for a pending job, and its history goes on from there', async () => {
+    const { redis, store } = openTestStore('accept');
+    const id = await submit(store);
+    expect(await redis.keys(`${store.keys.job(id)}*`)).toEqual([store.keys.job(id)]);
+    await store.jobs.cancel(id);
+    const seen = async (after_seq?: number) =>
+      (await store.jobs.readHistory(id, after_seq)).map(({ seq, type }) => [seq, type]);
+    expect(await seen()).toEqual([
+      [1, 'submitted'],
+      [2, 'cancelled'],
+    ]);
+    expect(await seen(1)).toEqual([[2, 'cancelled']]);
+    expect(await seen(2)).toEqual([]);
+    expect(await store.jobs.readHistory('00000000-0000-7000-8000-000000000000')).toEqual([]);
+  });
+
   it('puts a job into each of its indexes and its backlog', async () => {
     const { redis, store } = openTestStore('accept');
     const { keys } = store;

@@ -96,5 +96,3 @@ export const createWorkloadScheduler = (options: SchedulerOptions) => {
     },
   };
 };
-
-export type WorkloadScheduler = ReturnType<typeof createWorkloadScheduler>;

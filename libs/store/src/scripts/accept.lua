@@ -18,7 +18,8 @@ if idempotency ~= '' then
 end
 
 redis.call('HSET', job_key(id), 'state', 'pending', 'class', class, 'centicpus', ARGV[5], 'memory_mb', ARGV[6],
-  'gpus', ARGV[7], 'priority', ARGV[8], 'format', ARGV[9], 'created_at', created_at, 'attempt', 1, 'spec', ARGV[10])
+  'gpus', ARGV[7], 'priority', ARGV[8], 'format', ARGV[9], 'created_at', created_at, 'attempt', 1,
+  'events', 1, 'spec', ARGV[10])
 if ARGV[16] ~= '' then redis.call('HSET', job_key(id), 'request', ARGV[16]) end
 redis.call('ZADD', prefix .. ':jobs', 0, id)
 redis.call('ZADD', prefix .. ':jobs:state:pending', 0, id)
@@ -27,6 +28,6 @@ if ARGV[11] ~= '' then redis.call('ZADD', prefix .. ':jobs:name:' .. ARGV[11], 0
 for label in string.gmatch(ARGV[12], '[^\n]+') do redis.call('ZADD', prefix .. ':jobs:label:' .. label, 0, id) end
 redis.call('ZADD', prefix .. ':backlog:' .. class, backlog_score(tonumber(ARGV[8]), created_at), id)
 if ARGV[17] ~= '' then redis.call('ZADD', prefix .. ':queue_deadlines', created_at + tonumber(ARGV[17]), id) end
-append_event(id, class, 'submitted', 'pending', created_at, '{}')
+announce(id, class, to_event(1, 'submitted', 'pending', created_at, '{}'))
 redis.call('HINCRBY', prefix .. ':counters', 'submitted|' .. class, 1)
 return { 'accepted' }

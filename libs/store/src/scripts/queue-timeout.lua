@@ -1,12 +1,12 @@
--- Fails jobs that are still pending past their queue deadline. One that was claimed in time has kept it: should it come back to the
--- queue later, it may wait as long as it takes. The claim and this script are both compare-and-set, so one of them comes first.
+-- Fails jobs that are still pending past their queue deadline. A claim takes the deadline away: should the job come back to the queue
+-- later, it may wait as long as it takes. The claim and this script are both compare-and-set, so one of them comes first.
 -- ARGV: prefix, limit. Returns {id, class, dispatch, …} flat.
 local deadlines, at, out = prefix .. ':queue_deadlines', now_ms(), {}
 local ids = redis.call('ZRANGEBYSCORE', deadlines, '-inf', at, 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(ids) do
   redis.call('ZREM', deadlines, id)
-  local job = redis.call('HMGET', job_key(id), 'state', 'class', 'dispatch', 'epoch')
-  if job[1] == 'pending' and not job[4] then
+  local job = redis.call('HMGET', job_key(id), 'state', 'class', 'dispatch')
+  if job[1] == 'pending' then
     transition(id, 'failed', at, '{"cause":"queue_timeout"}')
     redis.call('HSET', job_key(id), 'message', 'No machine had room for it within the time that it may wait.')
     leave_queues(id, job[2])

@@ -31,12 +31,21 @@ end
 local function job_key(id) return prefix .. ':job:' .. id end
 
 -- `data` is a JSON object as text.
+local function to_event(seq, type, state, at, data)
+  return '{"seq":' .. seq .. ',"type":"' .. type .. '","at":' .. at .. ',"state":"' .. state .. '","data":' .. data .. '}'
+end
+
+local function announce(id, class, event)
+  redis.call('XADD', prefix .. ':events', 'MAXLEN', '~', 20000, '*', 'job', id, 'class', class, 'event', event)
+end
+
+-- A job's first event, `submitted`, says nothing that is not in its record. So the kept history begins with the second, and a
+-- pending job costs one key: `readHistory` puts the first in front.
 local function append_event(id, class, type, state, at, data)
   local key = job_key(id)
-  local seq = redis.call('HINCRBY', key, 'events', 1)
-  local event = '{"seq":' .. seq .. ',"type":"' .. type .. '","at":' .. at .. ',"state":"' .. state .. '","data":' .. data .. '}'
+  local event = to_event(redis.call('HINCRBY', key, 'events', 1), type, state, at, data)
   redis.call('RPUSH', key .. ':events', event)
-  redis.call('XADD', prefix .. ':events', 'MAXLEN', '~', 20000, '*', 'job', id, 'class', class, 'event', event)
+  announce(id, class, event)
 end
 
 -- Returns the new state, or nil and the present state (false where there is no such job).

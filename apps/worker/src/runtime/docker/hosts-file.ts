@@ -48,7 +48,7 @@ const toHolder = (image: string) => ({
 });
 
 /** A tar archive of one small file (POSIX ustar): a 512-byte header, the content padded to 512, two empty blocks. */
-export const toTar = (name: string, content: Buffer): Buffer => {
+const toTar = (name: string, content: Buffer): Buffer => {
   const header = Buffer.alloc(512);
   const octal = (value: number, digits: number) => `${value.toString(8).padStart(digits, '0')}\0`;
   header.write(name, 0);

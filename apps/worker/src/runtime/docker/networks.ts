@@ -3,7 +3,7 @@ import { RuntimeFault } from '../container-runtime.js';
 import { callWithin, DEADLINES } from './engine-calls.js';
 import { ignoring, toReadFault } from './faults.js';
 
-export const EGRESS_NETWORK = 'berth-egress';
+const EGRESS_NETWORK = 'berth-egress';
 const NO_NEIGHBOURS = 'com.docker.network.bridge.enable_icc';
 
 export interface Networks {
