@@ -26,7 +26,7 @@ describe('a value in a body', () => {
     [56, { command: undefined }, 400, '$.command'],
     [57, { command: Array.from({ length: 10_000 }, () => 'x') }, 400, '$.command'],
     [58, { env: ['NOEQ'] }, 400, '$.env'],
-    [59, { env: { '': 'v' } }, 400, '$.env.'],
+    [59, { env: { '': 'v' } }, 400, '$.env[""]'],
     [59, { env: { 'A B': 'v' } }, 400, '$.env["A B"]'],
     [60, { env: { A: hugeArgument } }, 400, '$.env.A'],
     [61, { labels: { a: 'b\nc' } }, 400, '$.labels.a'],

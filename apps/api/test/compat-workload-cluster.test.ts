@@ -1,6 +1,6 @@
 import { openRedis } from '@berth/store';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { claimJob, openTestApi, settleJob, startJob, type TestApi, until } from './open-test-api.js';
+import { openTestApi, settleJob, startJob, type TestApi, until } from './open-test-api.js';
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$/;
 const SAMPLE = { docker_image: 'busybox:stable', command: ['echo', 'hi'], cpu_cores: 1, memory_gb: 1 };
@@ -145,16 +145,13 @@ describe("the workload runner's lists and passes", () => {
     expect((await api.send('GET', '/stats')).body.queue.oldest_pending_job).toBeNull();
   });
 
-  it('reports what workers took during a scheduling pass, and nothing else', async () => {
-    expect((await api.send('POST', '/schedule')).body).toEqual({ scheduled_jobs: 0, assignments: [] });
+  it('assigns nothing in a scheduling pass where nothing waits, and soon gives up on what nobody takes', async () => {
+    const nothing = { scheduled_jobs: 0, assignments: [] };
+    expect((await api.send('POST', '/schedule')).body).toEqual(nothing);
     const job_id = await submit();
-    const other = await api.submit();
-    const pass = api.send('POST', '/schedule');
-    const claims = [await claimJob(api.store, job_id), await claimJob(api.store, other)];
-    const reply = await pass;
-    expect(reply.status).toBe(200);
-    expect(reply.body).toEqual({ scheduled_jobs: 1, assignments: [{ job_id, executor_ip: 'n' }] });
-    for (const claim of claims) await settleJob(api.store, claim);
+    const reply = await api.send('POST', '/schedule');
+    expect([reply.status, reply.body]).toEqual([200, nothing]);
+    await api.store.jobs.cancel(job_id);
   });
 
   it('fails a job that waited longer than it may within five seconds, by itself', async () => {
