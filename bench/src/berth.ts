@@ -1,0 +1,20 @@
+import { openProgram, type Place, type Program } from './program.js';
+
+export interface Api extends Program {
+  port: number;
+  base: string;
+}
+
+const API = 'apps/api/dist/main.js';
+const WORKER = 'apps/worker/dist/main.js';
+
+/** The API as it is shipped, on a free port of the loopback. */
+export const openApi = async (place: Place): Promise<Api> => {
+  const program = await openProgram(API, 'listening', { ...place, env: { ...place.env, BERTH_PORT: '0' } });
+  const port = Number(program.ready.port);
+  return { ...program, port, base: `http://127.0.0.1:${port}` };
+};
+
+/** The worker as it is shipped, or another entry that starts one. */
+export const openWorker = (place: Place, path = WORKER): Promise<Program> =>
+  openProgram(path, 'worker ready', { ...place, env: { ...place.env, BERTH_WORKER_PORT: '0' } });

@@ -1,0 +1,16 @@
+import { readWorkerConfig } from '../../apps/worker/dist/config.js';
+import { openWorkerContext } from '../../apps/worker/dist/context.js';
+import { createFakeEngine, createFakeRuntime } from '../../apps/worker/dist/runtime/fake-runtime.js';
+import { startWorker } from '../../apps/worker/dist/worker.js';
+
+/** The worker as it is shipped, over a runtime whose containers print a line and end at once. */
+const engine = createFakeEngine({ program: () => ({ output: [{ stream: 'stdout', data: 'hi\n' }] }) });
+const config = readWorkerConfig();
+const installation = 'berth-bench-fake';
+const context = await openWorkerContext(config, { runtime: createFakeRuntime(engine, installation), installation });
+const worker = await startWorker(context);
+
+process.once('SIGTERM', async () => {
+  await worker.stop();
+  await context.close();
+});
