@@ -94,17 +94,21 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
   },
 
   /** The job's events after the given sequence number, oldest first. Empty for a job that is not there. */
-  async readHistory(job_id: string, after_seq = 0): Promise<JobEventEntry[]> {
-    const [created_at, entries] = await Promise.all([
-      after_seq === 0 ? redis.hget(keys.job(job_id), 'created_at') : null,
-      redis.lrange(keys.history(job_id), Math.max(0, after_seq - 1), -1),
-    ]);
-    const kept = entries.map((entry) => JSON.parse(entry) as JobEvent);
-    return [...(created_at === null ? [] : [toSubmitted(Number(created_at))]), ...kept].map(toEventEntry);
-  },
+  readHistory: (job_id: string, after_seq = 0): Promise<JobEventEntry[]> =>
+    readHistory(redis, keys, { job_id, after_seq }),
 });
 
 export type JobStore = ReturnType<typeof createJobStore>;
+
+const readHistory = async (redis: Redis, keys: Keys, from: { job_id: string; after_seq: number }) => {
+  const { job_id, after_seq } = from;
+  const [created_at, entries] = await Promise.all([
+    after_seq === 0 ? redis.hget(keys.job(job_id), 'created_at') : null,
+    redis.lrange(keys.history(job_id), Math.max(0, after_seq - 1), -1),
+  ]);
+  const kept = entries.map((entry) => JSON.parse(entry) as JobEvent);
+  return [...(created_at === null ? [] : [toSubmitted(Number(created_at))]), ...kept].map(toEventEntry);
+};
 
 /** The first event of every job; `accept.lua` announces the same. */
 const toSubmitted = (at: number): JobEvent => ({ seq: 1, type: 'submitted', at, state: 'pending', data: {} });
