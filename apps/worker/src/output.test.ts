@@ -9,6 +9,7 @@ const open = (limitBytes = 1_000_000, logs = createFakeLogs(), workloadLines = f
   const book = createLogBook();
   const output = openOutput({
     job_id: 'job-1',
+    epoch: 1,
     attempt: 3,
     limitBytes,
     logs: logs.logs,

@@ -115,6 +115,7 @@ export interface Output {
 
 export interface OutputOptions {
   job_id: string;
+  epoch: number;
   attempt: number;
   limitBytes: number;
   logs: LogStore;
@@ -128,13 +129,14 @@ export interface OutputOptions {
  * holds at most the limit in memory: beyond it, bytes are counted and dropped but for a tail of each stream.
  */
 export const openOutput = (options: OutputOptions): Output => {
-  const { job_id, attempt, limitBytes, logs, log } = options;
+  const { job_id, epoch, attempt, limitBytes, logs, log } = options;
   const lines = options.workloadLines ? createWorkloadLines() : undefined;
   const tails = { stdout: createTail(), stderr: createTail() };
   const queue = createPieceQueue(attempt);
   let kept = 0;
   /** Bytes that the store refused since the last piece that it took. */
   let unstored = 0;
+  let sentPieces = 0;
   let storing = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
 
@@ -145,7 +147,9 @@ export const openOutput = (options: OutputOptions): Output => {
     if (pieces.length === 0 && whole.length === 0) return;
     if (unstored > 0) pieces.unshift(toNote(attempt, `${unstored} bytes of output could not be stored`));
     unstored = 0;
-    const sent = logs.append(job_id, pieces).catch((err) => {
+    const place = { epoch, first: sentPieces + 1 };
+    sentPieces += pieces.length;
+    const sent = logs.append(job_id, pieces, place).catch((err) => {
       unstored += pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
       throw err;
     });

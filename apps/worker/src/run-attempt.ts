@@ -54,6 +54,7 @@ export const runAttempt = async (claim: Claim, context: AttemptContext): Promise
     hold,
     output: openOutput({
       job_id: claim.job_id,
+      epoch: claim.epoch,
       attempt: claim.attempt,
       limitBytes: context.logLimitBytes,
       logs: context.logs,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type EventType, type JobSpec, type JobState, MAX_RESTARTS, type Resources } from '@berth/domain';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
@@ -72,7 +73,8 @@ const toClaimReply = (job_id: string, reply: string[]): ClaimReply => {
 
 /** What a worker asks of the record. Each call is one script; a repeat of any of them is harmless. */
 export const createClaims = (scripts: Scripts) => ({
-  async claim(job_id: string, by: Claimant): Promise<ClaimReply> {
+  /** `call` names this call, so that a repeat of it gets the same answer. */
+  async claim(job_id: string, by: Claimant, call: string = randomUUID()): Promise<ClaimReply> {
     const { centicpus, memory_mb, gpus } = by.capacity;
     const reply = await scripts.run(
       'claim',
@@ -84,6 +86,7 @@ export const createClaims = (scripts: Scripts) => ({
       memory_mb,
       gpus,
       LEASE_MS,
+      call,
     );
     return toClaimReply(job_id, reply as string[]);
   },

@@ -1,4 +1,4 @@
-import type { JobEvent } from '@berth/domain';
+import type { EventType, JobEvent, JobState } from '@berth/domain';
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.js';
 
@@ -23,7 +23,15 @@ const RETRY_MS = 200;
 
 const toFeedEvent = (fields: string[]): FeedEvent => {
   const map = Object.fromEntries(fields.map((field, i) => [field, fields[i + 1] ?? '']).filter((_, i) => i % 2 === 0));
-  return { ...(JSON.parse(map.event ?? '{}') as JobEvent), job_id: map.job ?? '', class: map.class ?? '' };
+  return {
+    job_id: map.job ?? '',
+    class: map.class ?? '',
+    seq: Number(map.seq),
+    type: map.type as EventType,
+    at: Number(map.at),
+    state: map.state as JobState,
+    data: JSON.parse(map.data ?? '{}') as Record<string, unknown>,
+  };
 };
 
 /**

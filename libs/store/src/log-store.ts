@@ -10,6 +10,12 @@ export interface LogPiece {
   bytes: Buffer;
 }
 
+/** Where pieces stand among all of a job's: the epoch that writes them, and the number of the first one, from 1. */
+export interface PiecePlace {
+  epoch: number;
+  first: number;
+}
+
 /** A stored piece. Ids grow with time and are what a reader resumes after. */
 export interface LogEntry extends LogPiece {
   id: string;
@@ -77,19 +83,25 @@ async function* readBackwards(redis: Redis, key: string, from = '+'): AsyncGener
   }
 }
 
+/** Redis has no code of its own for this refusal. */
+const isOutOfOrder = (error: Error): boolean =>
+  error.message.includes('equal or smaller than the target stream top item');
+
 /**
  * What jobs wrote, as one stream of pieces a job. A piece is announced on the job's channel after it is stored, so a follower that reads,
  * subscribes and reads again misses nothing.
  */
 export const createLogStore = (redis: Redis, keys: Keys) => ({
-  async append(job_id: string, pieces: LogPiece[]): Promise<void> {
+  /** With a place, a piece that was stored already, or is older than what another epoch has written since, is left out. */
+  async append(job_id: string, pieces: LogPiece[], place?: PiecePlace): Promise<void> {
     const pipeline = redis.pipeline();
-    for (const { stream, attempt, bytes } of pieces) {
-      pipeline.xadd(keys.log(job_id), '*', 's', CODES[stream], 'a', attempt, 'd', bytes);
+    for (const [i, { stream, attempt, bytes }] of pieces.entries()) {
+      const id = place ? `${place.epoch}-${place.first + i}` : '*';
+      pipeline.xadd(keys.log(job_id), id, 's', CODES[stream], 'a', attempt, 'd', bytes);
     }
     pipeline.publish(keys.logChannel(job_id), '');
     const results = (await pipeline.exec()) ?? [];
-    const failed = results.find(([error]) => error !== null);
+    const failed = results.find(([error]) => error !== null && !isOutOfOrder(error));
     if (failed?.[0]) throw failed[0];
   },
 

@@ -37,6 +37,24 @@ describe('claim', () => {
     expect(await historyOf(store, id)).toEqual(['submitted', 'claimed']);
   });
 
+  it('gives a call that is repeated the answer that it lost, and reserves once', async () => {
+    const { store } = openTestStore('claims');
+    const id = await submit(store, { cpus: 0.5, memory_mb: 128 });
+    const first = await store.claims.claim(id, toClaimant(), 'call-1');
+    expect(await store.claims.claim(id, toClaimant(), 'call-1')).toEqual(first);
+    expect((await store.claims.claim(id, toClaimant(), 'call-2')).kind).toBe('gone');
+    expect(await store.workers.readReserved('engine-1')).toEqual({ centicpus: 50, memory_mb: 128, gpus: 0 });
+    expect(await historyOf(store, id)).toEqual(['submitted', 'claimed']);
+  });
+
+  it('notes a start once, however often it is told', async () => {
+    const { store } = openTestStore('claims');
+    const held = await claim(store, await submit(store));
+    expect(await store.claims.start(held, 'sha256:a')).toBe('started');
+    expect(await store.claims.start(held, 'sha256:a')).toBe('started');
+    expect(await historyOf(store, held.job_id)).toEqual(['submitted', 'claimed', 'started']);
+  });
+
   it('gives one of many the job', async () => {
     const { store, prefix } = openTestStore('claims');
     const other = createStore(openTestRedis(), prefix);

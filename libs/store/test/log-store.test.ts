@@ -29,6 +29,16 @@ describe('a log', () => {
     expect(entries.every((entry) => isLogEntryId(entry.id))).toBe(true);
   });
 
+  it('takes a piece with a place once, and nothing of an epoch that another one has followed', async () => {
+    const { store } = openTestStore('logs');
+    await store.logs.append('a', [piece('1'), piece('2')], { epoch: 1, first: 1 });
+    await store.logs.append('a', [piece('1'), piece('2'), piece('3')], { epoch: 1, first: 1 });
+    await store.logs.append('a', [piece('again')], { epoch: 2, first: 1 });
+    await store.logs.append('a', [piece('late')], { epoch: 1, first: 4 });
+    const texts = (await readAll(store, 'a')).map((entry) => entry.bytes.toString());
+    expect(texts).toEqual(['1', '2', '3', 'again']);
+  });
+
   it('is read on from any piece, and is empty where nothing was written', async () => {
     const { store } = openTestStore('logs');
     await store.logs.append('a', [piece('1'), piece('2'), piece('note', 'note')]);

@@ -1,10 +1,13 @@
 -- Gives a pending job to a worker: a new epoch, a lease, and the job's share of the machine, or none of them.
 -- The reservation is part of the claim, so that several workers on one engine share one ledger and cannot overbook it.
--- ARGV: prefix, id, worker, engine, node, capacity (centicpus, memory_mb, gpus), lease in ms.
+-- The call has a name of its own: a connection that broke sends it again, and then it gets the answer that it lost.
+-- ARGV: prefix, id, worker, engine, node, capacity (centicpus, memory_mb, gpus), lease in ms, the call's name.
 -- Returns {'claimed', epoch, attempt, spec, format, class}, {'no_room', centicpus, memory_mb, gpus},
 -- {'too_big'} (it never fits this machine) or {'gone', state}.
 local id, key = ARGV[2], job_key(ARGV[2])
-local job = redis.call('HMGET', key, 'state', 'due_at', 'centicpus', 'memory_mb', 'gpus', 'class', 'attempt', 'spec', 'format')
+local job = redis.call('HMGET', key, 'state', 'due_at', 'centicpus', 'memory_mb', 'gpus', 'class', 'attempt', 'spec',
+  'format', 'claim', 'epoch')
+if job[1] == 'running' and job[10] == ARGV[10] then return { 'claimed', tonumber(job[11]), job[7], job[8], job[9], job[6] } end
 if job[1] ~= 'pending' then return { 'gone', job[1] or 'missing' } end
 local at = now_ms()
 if job[2] and tonumber(job[2]) > at then return { 'gone', 'pending' } end
@@ -19,7 +22,7 @@ end
 if no_room then return { 'no_room', job[3], job[4], job[5] } end
 
 local epoch = redis.call('HINCRBY', key, 'epoch', 1)
-redis.call('HSET', key, 'owner', ARGV[3], 'engine', ARGV[4], 'node', ARGV[5])
+redis.call('HSET', key, 'owner', ARGV[3], 'engine', ARGV[4], 'node', ARGV[5], 'claim', ARGV[10])
 transition(id, 'claimed', at, '{"attempt":' .. job[7] .. ',"epoch":' .. epoch .. ',"node":' .. cjson.encode(ARGV[5]) .. '}')
 add_reserved(ARGV[4], 1, job[3], job[4], job[5])
 leave_queues(id, job[6])

@@ -30,22 +30,20 @@ end
 
 local function job_key(id) return prefix .. ':job:' .. id end
 
--- `data` is a JSON object as text.
-local function to_event(seq, type, state, at, data)
-  return '{"seq":' .. seq .. ',"type":"' .. type .. '","at":' .. at .. ',"state":"' .. state .. '","data":' .. data .. '}'
-end
-
-local function announce(id, class, event)
-  redis.call('XADD', prefix .. ':events', 'MAXLEN', '~', 20000, '*', 'job', id, 'class', class, 'event', event)
+-- To the stream of all events, field by field: numbers are small there. `data` is a JSON object as text.
+local function announce(id, class, seq, type, state, at, data)
+  redis.call('XADD', prefix .. ':events', 'MAXLEN', '~', 20000, '*',
+    'job', id, 'class', class, 'seq', seq, 'type', type, 'at', at, 'state', state, 'data', data)
 end
 
 -- A job's first event, `submitted`, says nothing that is not in its record. So the kept history begins with the second, and a
 -- pending job costs one key: `readHistory` puts the first in front.
 local function append_event(id, class, type, state, at, data)
   local key = job_key(id)
-  local event = to_event(redis.call('HINCRBY', key, 'events', 1), type, state, at, data)
-  redis.call('RPUSH', key .. ':events', event)
-  announce(id, class, event)
+  local seq = redis.call('HINCRBY', key, 'events', 1)
+  redis.call('RPUSH', key .. ':events',
+    '{"seq":' .. seq .. ',"type":"' .. type .. '","at":' .. at .. ',"state":"' .. state .. '","data":' .. data .. '}')
+  announce(id, class, seq, type, state, at, data)
 end
 
 -- Returns the new state, or nil and the present state (false where there is no such job).
