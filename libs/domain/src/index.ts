@@ -1,6 +1,7 @@
 export * from './errors.js';
 export * from './job.js';
 export * from './job-spec.js';
+export * from './json-depth.js';
 export * from './kept-format/command-request.js';
 export * from './kept-format/failure-reason.js';
 export * from './kept-format/request-fields.js';

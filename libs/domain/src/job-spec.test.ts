@@ -62,6 +62,8 @@ describe('what is taken', () => {
     ['the least', { cpus: 0.01, memory_mb: 6, timeout_seconds: 1, priority: 0, stop_grace_seconds: 0 }],
     ['the most', { cpus: 1024, memory_mb: 16_777_216, timeout_seconds: 604_800, priority: 100, max_attempts: 100 }],
     ['steps of 0.01 that no double hits', { cpus: 0.29 }],
+    ['a directory 100 folders deep', { workdir: '/a'.repeat(100) }],
+    ['a directory with a name of 255 bytes', { workdir: `/${'a'.repeat(255)}/b` }],
     ['a directory that only looks like /proc', { workdir: '/process/dev' }],
     ['egress', { network: 'egress' }],
   ])('%s', (_what, fields) => {
@@ -114,6 +116,8 @@ describe('what is refused, and where', () => {
     ['62 //proc', { workdir: '//proc' }, '$.workdir'],
     ['62 /./proc', { workdir: '/././proc' }, '$.workdir'],
     ['62 /sys', { workdir: '/sys/' }, '$.workdir'],
+    ['62 101 folders deep', { workdir: '/a'.repeat(101) }, '$.workdir'],
+    ['62 a name of 256 bytes', { workdir: `/w/${'\u00e9'.repeat(128)}` }, '$.workdir'],
     ['62 a way round', { workdir: '/workspace/../proc' }, '$.workdir'],
     ['65 no memory', { memory_mb: 0 }, '$.memory_mb'],
     ['65 less than none', { memory_mb: -5 }, '$.memory_mb'],

@@ -6,8 +6,8 @@ const MAX_ARG_BYTES = 128 * 1024 - 1;
 const MAX_ARGS = 1_000;
 const MAX_TEXT_BYTES = 192 * 1024;
 export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
-export const DEFAULT_TIMEOUT_SECONDS = 3600;
-export const DEFAULT_WORKDIR = '/workspace';
+const DEFAULT_TIMEOUT_SECONDS = 3600;
+const DEFAULT_WORKDIR = '/workspace';
 
 const NON_ASCII = /[\u0080-\uffff]/;
 const SURROGATE = /[\ud800-\udfff]/;
@@ -96,7 +96,7 @@ const label = z
     'must be 1 to 63 letters, digits, dots, dashes, slashes or underscores, a letter or digit first and last',
   );
 
-export const labelsSchema = map(label, printable(128)).refine(
+const labelsSchema = map(label, printable(128)).refine(
   (labels) => Object.keys(labels).length <= 32,
   'must hold at most 32 labels',
 );
@@ -109,7 +109,7 @@ const envName = z
     'must not begin with BERTH_, which is kept for what Berth tells the job',
   );
 
-export const envSchema = map(envName, text)
+const envSchema = map(envName, text)
   .refine((env) => Object.keys(env).length <= 1_000, 'must hold at most 1,000 variables')
   .superRefine((env, context) => {
     for (const [name, value] of Object.entries(env)) {
@@ -118,9 +118,18 @@ export const envSchema = map(envName, text)
     }
   });
 
+/** An engine gives up on paths of 255 folders, and file systems on longer names: it would look like trouble of its own. */
+const MAX_FOLDERS = 100;
+const MAX_NAME_BYTES = 255;
+
 const workdirSchema = text
   .refine((s) => s.startsWith('/'), 'must be an absolute path')
   .refine((s) => s.length <= 1_024, 'must be at most 1,024 characters')
+  .refine((s) => s.split('/').length <= MAX_FOLDERS + 1, `must be at most ${MAX_FOLDERS} folders deep`)
+  .refine(
+    (s) => s.split('/').every((name) => bytes(name) <= MAX_NAME_BYTES),
+    'has a folder name of more than 255 bytes',
+  )
   .refine((s) => !s.split('/').includes('..'), 'must not contain ..')
   .refine((s) => !/^\/+(\.\/+)*(proc|sys|dev)(\/|$)/.test(s), 'must not lie in /proc, /sys or /dev');
 
@@ -130,7 +139,7 @@ const cpusSchema = z
   .max(1024)
   .refine((n) => Math.abs(n * 100 - Math.round(n * 100)) < 1e-6, 'must be in steps of 0.01');
 
-export const networkSchema = z.enum(['none', 'egress']);
+const networkSchema = z.enum(['none', 'egress']);
 export type Network = z.infer<typeof networkSchema>;
 
 /**
@@ -138,19 +147,31 @@ export type Network = z.infer<typeof networkSchema>;
  * attempt to reach the engine's own options (`privileged`, `binds`) never passes silently.
  */
 export const jobSpecSchema = z.strictObject({
-  image: imageSchema.optional(),
-  command: commandSchema,
-  name: printable(128).optional(),
-  labels: labelsSchema.default({}),
-  env: envSchema.default({}),
-  workdir: workdirSchema.default(DEFAULT_WORKDIR),
-  cpus: cpusSchema.default(1),
-  memory_mb: z.number().int().min(LEAST_ASK.memory_mb).max(16_777_216).default(256),
-  timeout_seconds: z.number().int().min(1).max(MAX_TIMEOUT_SECONDS).default(DEFAULT_TIMEOUT_SECONDS),
-  stop_grace_seconds: z.number().int().min(0).max(300).default(10),
-  network: networkSchema.default('none'),
-  priority: z.number().int().min(0).max(100).default(50),
-  max_attempts: z.number().int().min(1).max(100).default(1),
+  image: imageSchema.optional().describe('What it runs in. Default: the one that the operator chose.'),
+  command: commandSchema.describe('A list is run as it stands, a string by `/bin/sh -c`.'),
+  name: printable(128).optional().describe('For people and for lists; need not be unique.'),
+  labels: labelsSchema.default({}).describe('For lists: `?label=name=value`.'),
+  env: envSchema.default({}).describe('Environment variables. Names that begin with `BERTH_` are kept for Berth.'),
+  workdir: workdirSchema.default(DEFAULT_WORKDIR).describe('Where the command starts. Made where it is missing.'),
+  cpus: cpusSchema.default(1).describe('CPUs, in steps of 0.01: reserved, and a hard limit.'),
+  memory_mb: z
+    .number()
+    .int()
+    .min(LEAST_ASK.memory_mb)
+    .max(16_777_216)
+    .default(256)
+    .describe('Memory in MiB, without swap: reserved, and a hard limit.'),
+  timeout_seconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_TIMEOUT_SECONDS)
+    .default(DEFAULT_TIMEOUT_SECONDS)
+    .describe('How long each attempt may run, from the start of its container.'),
+  stop_grace_seconds: z.number().int().min(0).max(300).default(10).describe('The time between TERM and KILL.'),
+  network: networkSchema.default('none').describe('`egress`: out, but not to other jobs.'),
+  priority: z.number().int().min(0).max(100).default(50).describe('Higher first.'),
+  max_attempts: z.number().int().min(1).max(100).default(1).describe('Tries after a failure, with a growing pause.'),
 });
 
 /** The same, where an empty command is the image's own: a kept wire format has it so. */

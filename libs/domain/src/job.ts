@@ -4,10 +4,13 @@
  * two agree.
  *
  *   pending ──claimed──► running ──completed | failed | cancelled──► (terminal: absorbs everything)
- *      ▲                    │
- *      └── retried | released | lost ◄─┘      retried: by policy after a failed attempt (an attempt is used up)
- *                                              released: a worker gave it back while shutting down (nothing is used up)
- *                                              lost: its worker or engine died (a restart of the platform is counted)
+ *    │   ▲                  │
+ *    │   └── retried | released | lost
+ *    └── failed | cancelled ──► (terminal: it waited too long, or nobody wants it any more)
+ *
+ * retried: by policy after a failed attempt (an attempt is used up)
+ * released: a worker gave it back while shutting down (nothing is used up)
+ * lost: its worker or engine died (a restart of the platform is counted)
  */
 export const JOB_STATES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
 export type JobState = (typeof JOB_STATES)[number];

@@ -102,6 +102,7 @@ describe('what is stored of an outcome', () => {
     [{ kind: 'start_failed', message: 'no such file', exit_code: 127 }, 'start_failed', 'failed', 127, 'no such file'],
     [{ kind: 'removed_externally' }, 'removed_externally', 'failed', null, null],
     [{ kind: 'engine_restarted' }, 'engine_restarted', 'failed', null, null],
+    [{ kind: 'engine_restarted', message: 'no space left' }, 'engine_restarted', 'failed', null, 'no space left'],
   ])('%j', (outcome, cause, state, exit_code, message) => {
     expect(toCause(outcome)).toBe(cause);
     expect(toFinalState(outcome)).toBe(state);

@@ -27,7 +27,7 @@ export type Outcome =
   | { kind: 'image_pull_failed'; message: string }
   | { kind: 'start_failed'; message: string; exit_code: number | null }
   | { kind: 'removed_externally' }
-  | { kind: 'engine_restarted' };
+  | { kind: 'engine_restarted'; message?: string };
 
 /** Why we ourselves ended a container. Recorded before the first signal is sent. */
 export type Intent = 'cancel' | 'timeout';
@@ -60,7 +60,7 @@ export const toCause = (outcome: Outcome): Cause | null => {
 
 export const toExitCode = (outcome: Outcome): number | null => ('exit_code' in outcome ? outcome.exit_code : null);
 
-export const toMessage = (outcome: Outcome): string | null => ('message' in outcome ? outcome.message : null);
+export const toMessage = (outcome: Outcome): string | null => ('message' in outcome ? (outcome.message ?? null) : null);
 
 export const toFinalState = (outcome: Outcome): JobState => {
   if (outcome.kind === 'cancelled') return 'cancelled';

@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { clip, fits, LEAST_ASK, type Resources, toCenticpus } from './resources.js';
 
 /** How a class's containers are locked down: see `docs/architecture.md`, "Containers". */
-export const profileSchema = z.enum(['standard', 'strict']);
+const profileSchema = z.enum(['standard', 'strict']);
 export type Profile = z.infer<typeof profileSchema>;
 
 /** A named shape with its own queue: the largest job that the class takes. Slurm's partition. */
-export const resourceClassSchema = z.strictObject({
+const resourceClassSchema = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be a lower-case word of at most 32 letters, digits and dashes'),
@@ -30,7 +30,7 @@ export const DEFAULT_CLASSES: ResourceClass[] = [
   { name: 'gpu', max_cpus: 64, max_memory_mb: 524_288, max_gpus: 8, profile: 'standard' },
 ];
 
-export const toClassLimits = (c: ResourceClass): Resources => ({
+const toClassLimits = (c: ResourceClass): Resources => ({
   centicpus: toCenticpus(c.max_cpus),
   memory_mb: c.max_memory_mb,
   gpus: c.max_gpus,

@@ -26,7 +26,12 @@ export const openChannels = (redis: Redis): Channels => {
     async subscribe(channel, listener) {
       const set = listeners.get(channel) ?? new Set();
       listeners.set(channel, set.add(listener));
-      await redis.subscribe(channel);
+      try {
+        await redis.subscribe(channel);
+      } catch (error) {
+        leave(channel, listener);
+        throw error;
+      }
       return () => leave(channel, listener);
     },
     async close() {

@@ -40,7 +40,7 @@ export interface Settlement {
   message: string | null;
   delay_ms: number;
   /** Kept in the job's `attempts`. */
-  entry: { node: string; image_digest: string | null; started_at: number | null; warning?: string };
+  entry: { node: string; image_digest: string | null; started_at: number | null };
 }
 
 export type SettleReply = { kind: 'settled'; state: JobState } | { kind: 'stale'; state: string };

@@ -24,6 +24,7 @@ export * from './job-record.js';
 export * from './job-store.js';
 export { createKeys, type Keys } from './keys.js';
 export * from './log-store.js';
+export * from './secret-paths.js';
 export * from './unavailable.js';
 export * from './worker-registry.js';
 

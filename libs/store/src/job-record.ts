@@ -3,7 +3,7 @@ import type { Cause, JobSpec, JobState } from '@berth/domain';
 /** Which wire format a job came in by; reads answer in the same one. */
 export type WireFormat = 'v1' | 'coordinator' | 'workload';
 
-/** One ended epoch. Times are Unix milliseconds by the broker's clock. */
+/** One ended epoch. Times are Unix milliseconds; the start is by the worker's clock, the end by the broker's. */
 export interface AttemptRecord {
   attempt: number;
   epoch: number;
@@ -14,7 +14,6 @@ export interface AttemptRecord {
   exit_code: number | null;
   cause: Cause | null;
   message?: string;
-  warning?: string;
 }
 
 /** What the store knows of a job. Times are Unix milliseconds by the broker's clock. */

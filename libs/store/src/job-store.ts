@@ -7,7 +7,7 @@ import type { Keys } from './keys.js';
 import type { Scripts } from './scripts.js';
 
 /** How long an Idempotency-Key stands for the job that it made. */
-export const IDEMPOTENCY_SECONDS = 24 * 3600;
+const IDEMPOTENCY_SECONDS = 24 * 3600;
 
 /** A job to accept: checked, complete, and sorted into a class. */
 export interface NewJob {

@@ -19,6 +19,8 @@ export interface PiecePlace {
 /** A stored piece. Ids grow with time and are what a reader resumes after. */
 export interface LogEntry extends LogPiece {
   id: string;
+  /** A note between two epochs of one attempt: what stands before it came from a container that was given up. */
+  anew?: true;
 }
 
 export interface LogTail {
@@ -28,7 +30,9 @@ export interface LogTail {
 }
 
 const CODES: Record<LogStream, string> = { stdout: 'o', stderr: 'e', note: 'n' };
-const STREAMS: Record<string, LogStream> = { o: 'stdout', e: 'stderr', n: 'note' };
+const ANEW = 'a';
+const STREAMS: Record<string, LogStream> = { o: 'stdout', e: 'stderr', n: 'note', [ANEW]: 'note' };
+const ANEW_TEXT = '\n[berth] The platform started the job again; what follows is its output from the beginning.\n';
 const PAGE = 64;
 
 /** Clients of the workload runner's format keep so many lines, for so long. */
@@ -42,13 +46,14 @@ const toEntry = ([id, fields]: RawEntry): LogEntry => ({
   stream: STREAMS[fields[1]?.toString() ?? ''] ?? 'note',
   attempt: Number(fields[3]?.toString()),
   bytes: fields[5] ?? Buffer.alloc(0),
+  ...(fields[1]?.toString() === ANEW ? { anew: true } : {}),
 });
 
 const ENTRY_ID = /^\d{1,15}-\d{1,10}$/;
 /** Whether a client's Last-Event-ID can be one of ours. */
 export const isLogEntryId = (text: string): boolean => ENTRY_ID.test(text);
 
-export interface LastEntries {
+interface LastEntries {
   /** Oldest first. */
   entries: LogEntry[];
   /** Whether there were earlier ones. */
@@ -61,6 +66,7 @@ const readLast = async (redis: Redis, key: string, want: Wanted): Promise<LastEn
   let size = 0;
   for await (const entry of readBackwards(redis, key)) {
     if (!want.accepts(entry)) continue;
+    if (entry.anew) break;
     if (size >= want.max_bytes) return { entries: entries.reverse(), more: true };
     entries.push(entry);
     size += entry.bytes.length;
@@ -92,7 +98,10 @@ const isOutOfOrder = (error: Error): boolean =>
  * subscribes and reads again misses nothing.
  */
 export const createLogStore = (redis: Redis, keys: Keys) => ({
-  /** With a place, a piece that was stored already, or is older than what another epoch has written since, is left out. */
+  /**
+   * With a place, a piece that was stored already, or is older than what another epoch has written since, is left out. A job's
+   * pieces have a place or none has.
+   */
   async append(job_id: string, pieces: LogPiece[], place?: PiecePlace): Promise<void> {
     const pipeline = redis.pipeline();
     for (const [i, { stream, attempt, bytes }] of pieces.entries()) {
@@ -103,6 +112,21 @@ export const createLogStore = (redis: Redis, keys: Keys) => ({
     const results = (await pipeline.exec()) ?? [];
     const failed = results.find(([error]) => error !== null && !isOutOfOrder(error));
     if (failed?.[0]) throw failed[0];
+  },
+
+  /**
+   * Called before an epoch writes anything: where an earlier one has written of the same attempt, a note says that all of it
+   * comes again. It stands at place 0, so that to say it twice is harmless.
+   */
+  async beginAnew(job_id: string, { epoch, attempt }: { epoch: number; attempt: number }): Promise<void> {
+    const key = keys.log(job_id);
+    const { value: last } = await readBackwards(redis, key).next();
+    if (last?.attempt !== attempt) return;
+    const written = redis.xadd(key, `${epoch}-0`, 's', ANEW, 'a', attempt, 'd', ANEW_TEXT);
+    await written.catch((error: Error) => {
+      if (!isOutOfOrder(error)) throw error;
+    });
+    await redis.publish(keys.logChannel(job_id), '');
   },
 
   /** Whole lines for clients that read `job_logs:{id}` themselves: newest first, as they had it. */
@@ -127,7 +151,7 @@ export const createLogStore = (redis: Redis, keys: Keys) => ({
   /** Pieces newest first, beginning with the one of the given id, or the last one before it. */
   readBackwards: (job_id: string, from = '+'): AsyncGenerator<LogEntry> => readBackwards(redis, keys.log(job_id), from),
 
-  /** The last bytes of both streams of one attempt. */
+  /** The last bytes of both streams of one attempt, as its last epoch wrote them. */
   async readTails(job_id: string, attempt: number, max_bytes: number): Promise<Record<'stdout' | 'stderr', LogTail>> {
     const read = async (stream: LogStream): Promise<LogTail> => {
       const accepts = (entry: LogEntry) => entry.attempt === attempt && [stream, 'note'].includes(entry.stream);

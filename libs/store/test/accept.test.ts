@@ -103,6 +103,16 @@ describe('an Idempotency-Key', () => {
     expect(await store.jobs.read(first.job_id)).not.toBeNull();
   });
 
+  it('is free again when its job is no longer kept', async () => {
+    const { store } = openTestStore('accept');
+    const first = await store.jobs.accept(keyed('key', 'body'));
+    await store.jobs.cancel(first.job_id);
+    await store.retention.forget(Date.now() + 60_000);
+    const second = await store.jobs.accept(keyed('key', 'other'));
+    expect(second.replayed).toBe(false);
+    expect(await store.jobs.read(second.job_id)).not.toBeNull();
+  });
+
   it('is forgotten by itself', async () => {
     const { redis, store, prefix } = openTestStore('accept');
     await store.jobs.accept(keyed('key', 'body'));

@@ -25,10 +25,11 @@ describe('channels', () => {
     const leaveSecond = await channels.subscribe(`${prefix}:a`, (message) => heard.push(`second ${message}`));
     await channels.subscribe(`${prefix}:b`, (message) => heard.push(`b ${message}`));
     await redis.publish(`${prefix}:a`, '1');
+    await waitUntil('both heard it', () => heard.length === 2);
     leaveFirst();
     leaveFirst();
     await redis.publish(`${prefix}:b`, '2');
-    await waitUntil('both came', () => heard.length >= 3);
+    await waitUntil('it came', () => heard.length === 3);
     expect(heard).toEqual(['first 1', 'second 1', 'b 2']);
     expect(await countSubscribers(redis, `${prefix}:a`)).toBe(1);
     leaveSecond();

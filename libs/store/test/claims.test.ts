@@ -108,7 +108,7 @@ describe('an epoch', () => {
     expect(await store.claims.start(held, 'sha256:abc')).toBe('started');
     const started_at = (await store.jobs.read(id))?.started_at ?? 0;
     expect(started_at).toBeGreaterThan(0);
-    const entry = { node: 'node-1', image_digest: 'sha256:abc', started_at, warning: 'memory is not limited' };
+    const entry = { node: 'node-1', image_digest: 'sha256:abc', started_at };
     const failed = { cause: 'exit_code', exit_code: 3, message: 'it said "no"\n', entry };
     expect(await store.claims.settle(held, toSettlement('failed', failed))).toEqual({
       kind: 'settled',

@@ -101,6 +101,21 @@ describe('the tails', () => {
     expect((await tails(store, max_bytes)).stdout).toEqual([text, truncated]);
   });
 
+  it('hold what the last epoch of an attempt wrote, and the log says where that begins', async () => {
+    const { store } = openTestStore('logs');
+    await store.logs.beginAnew('a', { epoch: 1, attempt: 1 });
+    await store.logs.append('a', [piece('gone\n')], { epoch: 1, first: 1 });
+    for (const _twice of [1, 2]) await store.logs.beginAnew('a', { epoch: 2, attempt: 1 });
+    expect(await tails(store, 100)).toEqual({ stdout: ['', false], stderr: ['', false] });
+    await store.logs.append('a', [piece('whole\n')], { epoch: 2, first: 1 });
+    expect(await tails(store, 100)).toEqual({ stdout: ['whole\n', false], stderr: ['', false] });
+    await store.logs.beginAnew('a', { epoch: 3, attempt: 2 });
+    await store.logs.append('a', [piece('next\n', 'stdout', 2)], { epoch: 3, first: 1 });
+    const texts = (await readAll(store, 'a')).map((entry) => entry.bytes.toString());
+    expect(texts).toEqual(['gone\n', expect.stringContaining('started the job again'), 'whole\n', 'next\n']);
+    expect(await tails(store, 100)).toEqual({ stdout: ['whole\n', false], stderr: ['', false] });
+  });
+
   it('that were cut while they were written hold the mark, and say so', async () => {
     const { store } = openTestStore('logs');
     await store.logs.append('a', [piece('out'), piece('[cut]', 'note')]);

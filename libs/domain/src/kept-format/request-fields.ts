@@ -57,10 +57,10 @@ const checkTexts = (input: unknown, loc: RequestDetail['loc']): Parsed<string[]>
   return details.length > 0 ? { details } : { value: input as string[] };
 };
 
-export const MISSING = { type: 'missing', msg: 'Field required' } as const;
+const MISSING = { type: 'missing', msg: 'Field required' } as const;
 
 /** Reads the fields of a body one by one and notes everything that is wrong. Where something is, what it gives is of no use. */
-export const createFieldReader = (body: Record<string, unknown>) => {
+const createFieldReader = (body: Record<string, unknown>) => {
   const details: RequestDetail[] = [];
   const take = <T>(parsed: Parsed<T>, otherwise: T): T => {
     if (parsed.details) details.push(...parsed.details);
@@ -90,7 +90,7 @@ export const createFieldReader = (body: Record<string, unknown>) => {
   };
 };
 
-export type FieldReader = ReturnType<typeof createFieldReader>;
+type FieldReader = ReturnType<typeof createFieldReader>;
 
 /** Parses a JSON body by reading its fields. */
 export const parseFields = <T>(body: unknown, read: (fields: FieldReader) => T): Parsed<T> => {

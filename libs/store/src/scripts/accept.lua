@@ -8,12 +8,11 @@ local idempotency = ARGV[13]
 
 if idempotency ~= '' then
   local key = prefix .. ':idempotency:' .. idempotency
-  local known = redis.call('GET', key)
-  if known then
-    local known_id, known_body = string.match(known, '^(%S+) (%S+)$')
-    if known_body == ARGV[14] then return { 'replayed', known_id, redis.call('HGET', job_key(known_id), 'created_at') } end
-    return { 'conflict' }
-  end
+  local known_id, known_body = string.match(redis.call('GET', key) or '', '^(%S+) (%S+)$')
+  local known_at = known_id and redis.call('HGET', job_key(known_id), 'created_at')
+  -- A key may outlive its job where jobs are kept for less than a day; then it is free again.
+  if known_at and known_body ~= ARGV[14] then return { 'conflict' } end
+  if known_at then return { 'replayed', known_id, known_at } end
   redis.call('SET', key, id .. ' ' .. ARGV[14], 'EX', ARGV[15])
 end
 
