@@ -7,6 +7,9 @@ import { toLogPath } from './log-file.js';
 import { type Supervised, supervise } from './supervisor.js';
 import { waitUntil } from './wait-until.js';
 
+/** A worker that stops ends its containers and gives their jobs back, which takes up to 15 s. */
+const GRACE_MS = 20_000;
+
 export interface Programs {
   api: string;
   worker: string;
@@ -45,7 +48,7 @@ export const openProgram = (
     args: ['--enable-source-maps', program],
     env: place.env,
     dataDir: place.dataDir,
-    grace_ms: 15_000,
+    grace_ms: GRACE_MS,
     onLine: (line) => {
       const shown = toTerminalLine(name, line);
       if (shown) place.say(shown);

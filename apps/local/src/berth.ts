@@ -88,10 +88,11 @@ const openChild = (
 };
 
 const greet = async (config: Config, stopping: AbortSignal, say: (line: string) => void): Promise<void> => {
-  const base = toBase(config);
+  const base = toBase(config.host, config.port);
+  const worker = toBase(config.workerHost, config.workerPort);
   await waitForApi(base, config.dataDir, () => stopping.aborted);
   stopping.throwIfAborted();
-  say(`API: ${base}, worker: http://${config.host}:${config.workerPort}, logs: ${config.dataDir}/logs`);
+  say(`API: ${base}, worker: ${worker}, logs: ${config.dataDir}/logs`);
   await runFirstJob(base, say, stopping);
   say(toHints(base));
 };
@@ -111,9 +112,9 @@ const openFolder = (config: Config, say: (line: string) => void): Held => {
 };
 
 const checkPorts = async (config: Config): Promise<void> => {
-  const { host } = config;
-  await checkPortIsFree({ host, port: config.port, variable: 'BERTH_PORT', purpose: 'the API' });
-  await checkPortIsFree({ host, port: config.workerPort, variable: 'BERTH_WORKER_PORT', purpose: 'the worker' });
+  const { host, port, workerHost, workerPort } = config;
+  await checkPortIsFree({ host, port, variable: 'BERTH_PORT', purpose: 'the API' });
+  await checkPortIsFree({ host: workerHost, port: workerPort, variable: 'BERTH_WORKER_PORT', purpose: 'the worker' });
 };
 
 /** Returns the dockerd among them: the containers on it are worth keeping. */
@@ -128,7 +129,8 @@ const stopLeftovers = async (dataDir: string, say: (line: string) => void) => {
   return leftovers.get('dockerd');
 };
 
-const toBase = (config: Config): string => {
-  const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
+/** An address of the machine itself, where the program listens on all of them. */
+const toBase = (bound: string, port: number): string => {
+  const host = ['0.0.0.0', '::'].includes(bound) ? '127.0.0.1' : bound;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 };

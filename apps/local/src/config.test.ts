@@ -12,6 +12,7 @@ describe('parseConfig', () => {
       mayInstall: true,
       host: '127.0.0.1',
       port: 8000,
+      workerHost: '127.0.0.1',
       workerPort: 8080,
       defaultImage: 'busybox:stable',
     });

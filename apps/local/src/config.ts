@@ -14,6 +14,7 @@ export interface Config {
   mayInstall: boolean;
   host: string;
   port: number;
+  workerHost: string;
   workerPort: number;
   defaultImage: string;
   /** Folders to look for programs in. */
@@ -51,6 +52,7 @@ export const parseConfig = (env: NodeJS.ProcessEnv, repoRoot = root): Config => 
     mayInstall: !flag('BERTH_NO_INSTALL'),
     host: text('BERTH_HOST') ?? '127.0.0.1',
     port: port('BERTH_PORT', 8000),
+    workerHost: text('BERTH_WORKER_HOST') ?? '127.0.0.1',
     workerPort: port('BERTH_WORKER_PORT', 8080),
     defaultImage: text('BERTH_DEFAULT_IMAGE') ?? 'busybox:stable',
     path: [...new Set([...(env.PATH ?? '').split(':').filter(Boolean), ...systemFolders])],
