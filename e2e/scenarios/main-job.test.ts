@@ -55,6 +55,16 @@ describe('the main job', () => {
     expect(job.attempts.map((attempt) => attempt.attempt)).toEqual([1, 2]);
   });
 
+  it('leaves a line of JSON in the log of the worker, with job, attempt and node', async () => {
+    const { job_id, node } = await berth.wait((await berth.submit({ command: 'true' })).job_id);
+    const output = berth.workers[0]?.output() ?? '';
+    const lines = output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines).toContainEqual(expect.objectContaining({ msg: 'attempt started', job_id, attempt: 1, node }));
+  });
+
   it('runs each container hardened and without a network', async () => {
     const { job_id } = await berth.submit({
       command: 'grep -E "^(CapEff|NoNewPrivs|Seccomp):" /proc/self/status; ls /sys/class/net',

@@ -32,11 +32,14 @@ export const createStreams = (shutdown: AbortSignal, log: Logger): Streams => ({
     const stop = linkSignals(c.req.raw.signal, shutdown);
     const chunks = start(stop.signal);
     letGoWhenStalled(outgoing);
+    let gone = false;
     const body = new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
           try {
             const next = await chunks.next();
+            // The client left while the chunk was on its way: nobody is there to take it.
+            if (gone) return;
             if (!next.done) return controller.enqueue(toBytes(next.value));
             stop.release();
             controller.close();
@@ -48,6 +51,7 @@ export const createStreams = (shutdown: AbortSignal, log: Logger): Streams => ({
           }
         },
         async cancel() {
+          gone = true;
           stop.abort();
           stop.release();
           await chunks.return(undefined);

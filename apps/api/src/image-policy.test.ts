@@ -21,6 +21,11 @@ describe('checkRegistry', () => {
     'sub.localhost/x',
     'metadata:80/x',
     '0.0.0.0:1/x',
+    '0x7f.0.0.1/x',
+    '169.254.0xa9fe/x',
+    'metadata.google.internal/x',
+    'registry.kube.svc.cluster.local:5000/x',
+    'nas.home.arpa/x',
   ])('refuses %s', (image) => {
     expect(() => checkRegistry(image, ['registry.example.com'])).toThrow(/not allowed/);
   });

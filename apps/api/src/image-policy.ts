@@ -1,10 +1,11 @@
 import { AppError, toRegistry } from '@berth/domain';
 
-const IP_ADDRESS = /^\d+(?:\.\d+){0,3}$/;
+/** Ends in letters, as every top-level domain does and no way to write an address. */
+const NAME = /\.(?:[a-z]+|xn--[a-z0-9-]+)$/i;
+/** Top-level domains that never exist in public (RFC 6761, 6762, 8375, and `internal` by ICANN's word), and `lan`. */
+const INSIDE = /\.(?:localhost|local|localdomain|internal|lan|home\.arpa|test|example|invalid)$/i;
 
-/** A name on the public internet: not an address, not this machine, and with a dot in it. */
-const isPublicName = (host: string): boolean =>
-  host.includes('.') && !IP_ADDRESS.test(host) && !/(^|\.)localhost$/i.test(host);
+const isPublicName = (host: string): boolean => NAME.test(host) && !INSIDE.test(host);
 
 /**
  * A pull is a request that a worker makes wherever an image's name points. Names that can only point inside are refused, so that

@@ -26,7 +26,6 @@ const toAttemptAnswer = (attempt: AttemptRecord): AttemptAnswer => ({
   exit_code: attempt.exit_code,
   cause: attempt.cause,
   message: attempt.message ?? null,
-  warning: attempt.warning ?? null,
 });
 
 const toRuntime = (job: JobRecord, now_ms: number): number | null =>

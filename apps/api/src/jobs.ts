@@ -101,7 +101,8 @@ export const createJobs = (options: JobsOptions) => {
   const prepare = (input: unknown, how: Submission): NewJob => {
     const { format, request, idempotency_key, queue_timeout_seconds, gpus = 0 } = how;
     const spec = parseSpec(input, format, defaultImage);
-    checkRegistry(spec.image, allowedRegistries);
+    // The default image is the operator's own choice.
+    if (spec.image !== defaultImage) checkRegistry(spec.image, allowedRegistries);
     const ask = { ...toAsk(spec), gpus };
     return {
       spec,

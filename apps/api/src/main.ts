@@ -1,13 +1,13 @@
-import { pino } from 'pino';
 import { createApp } from './app.js';
 import { readApiConfig } from './config.js';
 import { openContext } from './context.js';
+import { createLog } from './log.js';
 import { openServer } from './server.js';
 
 const LAST_RESORT_MS = 5_000;
 
 const config = readApiConfig();
-const log = pino({ level: config.logLevel, base: { service: 'api' } });
+const log = createLog(config.logLevel);
 const context = await openContext(config, log);
 const app = createApp(context);
 const server = await openServer({ ...config, fetch: app.fetch as never });

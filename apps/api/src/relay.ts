@@ -53,12 +53,12 @@ export const startRelay = ({ store, producer, feed, classes, log }: RelayOptions
       wanted.delete(className);
       await moveClass(className).catch((err) => log.warn({ err, class: className }, 'could not move the backlog'));
     }
+    // In one step with the last look at `wanted`: a kick that comes right after it begins a pass of its own.
+    passing = undefined;
   };
   const kick = (className: string): void => {
     wanted.add(className);
-    passing ??= pass().finally(() => {
-      passing = undefined;
-    });
+    passing ??= pass();
   };
 
   const sweepClass = async (className: string): Promise<void> => {

@@ -1,41 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { AppError, type Problem } from '@berth/domain';
+import { AppError, isTooDeep, MAX_JSON_DEPTH, type Problem } from '@berth/domain';
 
-/** Deeper than anything that a schema of ours takes, and far from what would overflow a stack. */
-const MAX_DEPTH = 32;
 const MAX_PROBLEMS = 20;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const FORBIDDEN_NAMES = new Set(['__proto__', 'constructor', 'prototype']);
 const FORBIDDEN = Symbol('forbidden');
 const LONE_SURROGATE = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
 
 const refuse = (message: string): AppError => new AppError('invalid_request', message);
-
-const isOpening = (byte: number | undefined): boolean => byte === 0x7b || byte === 0x5b;
-const isClosing = (byte: number | undefined): boolean => byte === 0x7d || byte === 0x5d;
-
-/** The index of the quote that ends the string beginning at `start`, or the end of the text. */
-const skipString = (text: Uint8Array, start: number): number => {
-  for (let i = start + 1; i < text.length; i++) {
-    if (text[i] === BACKSLASH) i++;
-    else if (text[i] === QUOTE) return i;
-  }
-  return text.length;
-};
-
-/** Looked at before parsing: a parser that descends 200,000 levels would take the process with it. */
-const isTooDeep = (text: Uint8Array): boolean => {
-  let depth = 0;
-  for (let i = 0; i < text.length; i++) {
-    const byte = text[i];
-    if (byte === QUOTE) i = skipString(text, i);
-    else if (isOpening(byte)) depth++;
-    else if (isClosing(byte)) depth--;
-    if (depth > MAX_DEPTH) return true;
-  }
-  return false;
-};
 
 interface Search {
   problems: Problem[];
@@ -91,7 +62,7 @@ const decode = (bytes: Uint8Array): string => {
  */
 export const parseStrictJson = (bytes: Uint8Array): unknown => {
   const text = decode(bytes);
-  if (isTooDeep(bytes)) throw refuse(`The body is nested more than ${MAX_DEPTH} levels deep.`);
+  if (isTooDeep(bytes)) throw refuse(`The body is nested more than ${MAX_JSON_DEPTH} levels deep.`);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -54,6 +54,9 @@ describe('the contract', () => {
     const spec = body.components.schemas.JobSpec;
     expect(spec).toMatchObject({ type: 'object', additionalProperties: false, required: ['command'] });
     expect(spec.properties.priority).toMatchObject({ type: 'integer', minimum: 0, maximum: 100, default: 50 });
+    expect(Object.values(spec.properties).filter((field) => !(field as { description?: string }).description)).toEqual(
+      [],
+    );
     const parameters: { name: string; schema: object }[] = body.paths['/v1/jobs'].get.parameters;
     expect(parameters.map(({ name }) => name).sort()).toEqual(['cursor', 'label', 'limit', 'name', 'state']);
     expect(parameters.find(({ name }) => name === 'limit')?.schema).toMatchObject({ type: 'integer', default: 50 });

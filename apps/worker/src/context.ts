@@ -1,6 +1,6 @@
 import type { ResourceClass, Resources } from '@berth/domain';
 import { createWorkerMetrics, type WorkerMetrics } from '@berth/metrics';
-import { type Channels, createStore, openChannels, openRedis, type Store } from '@berth/store';
+import { type Channels, createStore, openChannels, openRedis, SECRET_PATHS, type Store } from '@berth/store';
 import type { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
 import { toCapacity, toServedClasses } from './capacity.js';
@@ -44,9 +44,12 @@ const openConnection = (config: WorkerConfig, use: 'steady' | 'blocking', log: L
   return redis;
 };
 
+const createLog = ({ logLevel, worker }: WorkerConfig): Logger =>
+  pino({ level: logLevel, base: { service: 'worker', worker }, redact: { paths: SECRET_PATHS, remove: true } });
+
 /** The deepest wait in here is for the engine and the broker to answer. */
 export const openWorkerContext = async (config: WorkerConfig, overrides: Overrides = {}): Promise<WorkerContext> => {
-  const log = overrides.log ?? pino({ level: config.logLevel, base: { process: 'worker', worker: config.worker } });
+  const log = overrides.log ?? createLog(config);
   const redis = openConnection(config, 'steady', log);
   const store = createStore(redis, config.prefix);
   const channels = openChannels(openConnection(config, 'blocking', log));

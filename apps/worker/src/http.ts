@@ -7,6 +7,10 @@ import { createJobEnds } from './job-ends.js';
 import { createRunnerApp } from './runner-app.js';
 import type { RunningWorker } from './worker.js';
 
+/** A request must have arrived after so long, headers and body; its answer may take as long as the command. Checked four times a second. */
+const ARRIVAL_MS = 9_500;
+const CHECK_MS = 250;
+
 export interface WorkerHttp {
   close(): Promise<void>;
 }
@@ -23,15 +27,31 @@ export const serveWorkerHttp = async (context: WorkerContext, worker: RunningWor
     loopbackOnly: config.loopbackOnly,
     log,
   });
-  const server = createAdaptorServer({ fetch: app.fetch });
-  server.listen(config.port, config.host);
-  await once(server, 'listening');
+  const server = await openServer(app, config);
   return {
     async close() {
       await closeServer(server);
       await executor.close();
     },
   };
+};
+
+type Serve = Parameters<typeof createAdaptorServer>[0]['fetch'];
+
+/** Serves an app with limits on how long a request may take to arrive. */
+export const openServer = async (
+  app: ReturnType<typeof createRunnerApp>,
+  { port, host }: { port: number; host: string },
+): Promise<ServerType> => {
+  const serverOptions = {
+    headersTimeout: ARRIVAL_MS,
+    requestTimeout: ARRIVAL_MS,
+    connectionsCheckingInterval: CHECK_MS,
+  };
+  const server = createAdaptorServer({ fetch: app.fetch as Serve, serverOptions });
+  server.listen(port, host);
+  await once(server, 'listening');
+  return server;
 };
 
 /** Callers wait for these, so they go over a connection that fails soon while the broker is away. */
@@ -63,7 +83,7 @@ const openExecutor = async (context: WorkerContext, worker: RunningWorker) => {
   };
 };
 
-const closeServer = (server: ServerType): Promise<void> =>
+export const closeServer = (server: ServerType): Promise<void> =>
   new Promise((resolve) => {
     server.close(() => resolve());
     if ('closeAllConnections' in server) server.closeAllConnections();

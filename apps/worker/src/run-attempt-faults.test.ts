@@ -13,7 +13,11 @@ describe('a fault', () => {
 
   it.each<[string, Play, Partial<Settlement>]>([
     ['of the engine while resolving', { runtime: () => ({ resolveImage: down }) }, { type: 'lost' }],
-    ['of the engine while creating', { runtime: () => ({ create: down }) }, { type: 'lost' }],
+    [
+      'of the engine while creating, which is kept in case that it is the last of too many',
+      { runtime: () => ({ create: down }) },
+      { type: 'lost', cause: 'engine_restarted', message: 'down' },
+    ],
     ['of a name that is taken', { runtime: () => ({ create: fault('name_taken', 'taken') }) }, { type: 'lost' }],
     [
       'of options that the engine refuses',

@@ -44,9 +44,10 @@ const DEADLINE_SLACK_SECONDS = 10;
 const STOP_AGAIN_MS = 1_000;
 
 /**
- * The story of one attempt: image, container, start, end, outcome, record, clean-up. Whatever happens on the way becomes an Outcome; it
- * throws only where the record refuses to take note of the end, and the container is removed even then. The record's settlement is sent right behind the last output on the same connection, so whoever sees the end finds
- * the whole log. The container goes last: until the end is recorded, it is the evidence.
+ * The story of one attempt: image, container, start, end, outcome, record, clean-up. Whatever happens on the way becomes an
+ * Outcome; it throws only where the record refuses to take note of the end, and the container is removed even then. The record's
+ * settlement is sent right behind the last output on the same connection, so whoever sees the end finds the whole log. The
+ * container goes last: until the end is recorded, it is the evidence.
  */
 export const runAttempt = async (claim: Claim, context: AttemptContext): Promise<AttemptEnd> => {
   const hold = context.leases.hold(claim);
@@ -99,7 +100,7 @@ const play = async (attempt: Attempt, context: AttemptContext): Promise<Outcome>
     const image = await unlessRequested(hold, context.runtime.resolveImage(claim.spec.image));
     if (image === 'requested') return toOutcomeOfRequest(hold.request);
     attempt.image_digest = image.digest;
-    if (claim.epoch > 1) await removeOlderEpochs(context.runtime, claim);
+    if (claim.epoch > 1) await clearWay(claim, context);
     const container = await context.runtime.create(toContainerOptions(claim, context));
     attempt.container = container;
     if (hold.request !== undefined) return toOutcomeOfRequest(hold.request);
@@ -115,6 +116,12 @@ const play = async (attempt: Attempt, context: AttemptContext): Promise<Outcome>
     context.log.error({ err: error }, 'a bug in the worker ended an attempt; the job is started again');
     return { kind: 'engine_restarted' };
   }
+};
+
+/** What an earlier epoch left: its container must be gone before ours is made, and its output is told apart from ours. */
+const clearWay = async (claim: Claim, { runtime, logs, log }: AttemptContext): Promise<void> => {
+  await removeOlderEpochs(runtime, claim);
+  await logs.beginAnew(claim.job_id, claim).catch((err) => log.warn({ err }, 'could not note that a job begins anew'));
 };
 
 /** From the start to the end: whoever asks first for an earlier end decides what the end is called. */
@@ -191,7 +198,7 @@ const toOutcomeOfFault = ({ code, message, exit_code }: RuntimeFault): Outcome =
     case 'start_failed':
       return { kind: code, message, exit_code };
     default:
-      return { kind: 'engine_restarted' };
+      return { kind: 'engine_restarted', message };
   }
 };
 

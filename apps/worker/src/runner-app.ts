@@ -3,13 +3,16 @@ import {
   findJsonError,
   isBlank,
   isLoopbackHost,
+  isTooDeep,
+  MAX_JSON_DEPTH,
   parseCommandRequest,
   type RequestDetail,
   toInvalidJson,
   toNotAnObject,
 } from '@berth/domain';
 import { isUnavailable } from '@berth/store';
-import { type Context, Hono } from 'hono';
+import type { HttpBindings } from '@hono/node-server';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import type { Logger } from 'pino';
 import type { Execute } from './execute.js';
 
@@ -17,6 +20,14 @@ const MAX_BODY_BYTES = 256 * 1024;
 /** A body that is too large is read to its end all the same, up to here, so that its sender gets to see the answer. */
 const MAX_READ_BYTES = 16 * 1024 * 1024;
 const JSON_TYPE = /^application\/([a-z0-9.+-]+\+)?json[ \t]*(;|$)/i;
+
+const MAX_HEADERS = 100;
+const TOO_DEEP: RequestDetail = {
+  type: 'value_error',
+  loc: ['body'],
+  msg: `Value error, The body is nested more than ${MAX_JSON_DEPTH} levels deep.`,
+  input: null,
+};
 
 export interface RunnerAppOptions {
   execute: Execute;
@@ -31,6 +42,7 @@ const refuse = (c: Context, detail: RequestDetail[]): Response => c.json({ detai
 /** A body that does not say that it is JSON is refused: a web page could otherwise run commands through its reader's browser. */
 const parseBody = (text: string, type: string | undefined): { body?: unknown; details?: RequestDetail[] } => {
   if (!JSON_TYPE.test(type ?? '')) return { details: [toNotAnObject(text)] };
+  if (isTooDeep(Buffer.from(text))) return { details: [TOO_DEEP] };
   try {
     return { body: text === '' ? null : JSON.parse(text) };
   } catch (error) {
@@ -65,10 +77,22 @@ const handleExecute =
     return execution ? c.json(execution, 200) : c.json({ detail: 'The job is gone' }, 503);
   };
 
+type Bindings = { Bindings: HttpBindings };
+
+/** What Node lets through and nobody honest sends. */
+const refuseMisuse: MiddlewareHandler<Bindings> = async (c, next) => {
+  const { rawHeaders, httpVersionMajor, url } = c.env.incoming;
+  if (rawHeaders.length > 2 * MAX_HEADERS) return c.json({ detail: `Send at most ${MAX_HEADERS} headers` }, 431);
+  if (httpVersionMajor < 1) return c.json({ detail: 'The request names no HTTP version' }, 400);
+  if (!url?.startsWith('/')) return c.json({ detail: 'The request target must be a path' }, 400);
+  return next();
+};
+
 /** The runner's wire format on the worker's own port, errors as FastAPI sends them. */
-export const createRunnerApp = (options: RunnerAppOptions): Hono => {
+export const createRunnerApp = (options: RunnerAppOptions): Hono<Bindings> => {
   const { execute, renderMetrics, metricsType, loopbackOnly, log } = options;
-  const app = new Hono();
+  const app = new Hono<Bindings>();
+  app.use(refuseMisuse);
   app.use(async (c, next) => {
     if (loopbackOnly && !isLoopbackHost(c.req.header('host') ?? '')) {
       return c.json({ detail: 'This port listens on loopback only: call it as localhost or 127.0.0.1' }, 421);

@@ -1,3 +1,4 @@
+import { toCause, toExitCode } from '@berth/domain';
 import { type Consumer, type Delivery, openConsumer } from '@berth/queue';
 import type { Claim, Claimant } from '@berth/store';
 import type { WorkerContext } from './context.js';
@@ -108,8 +109,7 @@ const runToEnd = async (context: WorkerContext, claim: Claim, delivery?: Deliver
   const { outcome, reply, removed } = end;
   metrics.attemptEnded(outcome.kind === 'exited' && outcome.exit_code === 0);
   log.info({ outcome, reply }, 'attempt ended');
-  const exit_code = 'exit_code' in outcome ? outcome.exit_code : null;
-  const note = { state: reply?.state ?? 'lost', node, exit_code, cause: outcome.kind };
+  const note = { state: reply?.state ?? 'lost', node, exit_code: toExitCode(outcome), cause: toCause(outcome) };
   await (note.state === 'completed' ? delivery?.complete(note) : delivery?.fail(note));
   await removed;
 };

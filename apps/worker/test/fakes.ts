@@ -91,6 +91,7 @@ export const createFakeLogs = (overrides: Partial<LogStore> = {}): FakeLogs => {
   const lines: string[] = [];
   const logs = {
     append: async (_id: string, more: LogPiece[]) => void pieces.push(...more),
+    beginAnew: async () => undefined,
     appendWorkloadLines: async (_id: string, more: string[]) => void lines.push(...more),
     ...overrides,
   } as unknown as LogStore;

@@ -20,7 +20,6 @@ const attemptSchema = z
     exit_code: z.number().int().nullable(),
     cause: causeSchema,
     message: z.string().nullable(),
-    warning: z.string().nullable(),
   })
   .openapi('Attempt');
 export type AttemptAnswer = z.infer<typeof attemptSchema>;

@@ -120,7 +120,8 @@ const judgeEnd = async (
   if (missedEvents() || !(await options.isEngineUp()) || missedEvents()) return { kind: 'engine_restarted' };
   const again = await look(options.container);
   if (again === 'gone') return { kind: 'removed' };
-  return toReport(again === 'unknown' ? seen.State : again.State);
+  // Someone else may have started it again by now: what counts is how the program that we started ended.
+  return toReport(again !== 'unknown' && hasEnded(again) ? again.State : seen.State);
 };
 
 const toReport = (state: State): ExitReport => ({

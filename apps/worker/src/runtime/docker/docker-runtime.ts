@@ -22,22 +22,19 @@ export interface DockerRuntimeOptions {
   oci_runtime?: string | undefined;
   /** An image that holds `true`, for the probe. It is not pulled: until it has been resolved, the engine's default is used. */
   probe_image?: string | undefined;
-  /** How many containers may be created, started or removed at once. Default: twice the engine's CPUs. */
-  lifecycle_slots?: number | undefined;
-  /** Default: 10 minutes. */
-  pull_limit_seconds?: number | undefined;
 }
+
+const PULL_LIMIT_MS = 600_000;
+/** So many containers may be created, started or removed at once for each CPU of the engine. */
+const LIFECYCLE_SLOTS_PER_CPU = 2;
 
 /** Opens no connection until it is used. */
 export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRuntime => {
   const docker = openEngine(options.engine);
-  const images = createImages(docker, (options.pull_limit_seconds ?? 600) * 1_000);
+  const images = createImages(docker, PULL_LIMIT_MS);
   const networks = createNetworks(docker);
   const described = remember(() => describeEngine(docker, options));
-  const sizedGate = remember(async () => {
-    const size = options.lifecycle_slots ?? 2 * (await described.get()).cpus;
-    return createLifecycleGate(size);
-  });
+  const sizedGate = remember(async () => createLifecycleGate(LIFECYCLE_SLOTS_PER_CPU * (await described.get()).cpus));
   const gate: LifecycleGate = { pass: async (call) => (await sizedGate.get()).pass(call) };
   const stops = new Set<() => void>();
   let events: EngineEvents | undefined;

@@ -16,8 +16,9 @@ export const DEADLINES = {
 
 /**
  * The engine at `unix:///path`, `tcp://host:port` or `http://host:port`; without one, where DOCKER_HOST or the usual socket
- * leads. TLS is set up by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, as for the docker command. No API version is pinned, so engines from 20.10 on are served. No agent is given: docker-modem inspects its
- * options on every request, and an agent drags in every open socket.
+ * leads. TLS is set up by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, as for the docker command. No API version is pinned, so
+ * engines from 20.10 on are served. No agent is given: docker-modem inspects its options on every request, and an agent
+ * drags in every open socket.
  */
 export const openEngine = (address?: string): Docker => new Docker(toConnection(address));
 

@@ -1,0 +1,51 @@
+import type { Context } from 'hono';
+import { pino } from 'pino';
+import { expect, it } from 'vitest';
+import { type Chunks, createStreams } from './byte-stream.js';
+
+const answer = (start: (signal: AbortSignal) => Chunks) => {
+  const lines: string[] = [];
+  const log = pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(line) });
+  const context = { env: undefined, req: { raw: new Request('http://localhost/') } } as unknown as Context;
+  const response = createStreams(new AbortController().signal, log).answer(context, 'text/plain', start);
+  return { reader: (response.body as ReadableStream<Uint8Array>).getReader(), lines };
+};
+
+const defer = () => {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+};
+
+it('a client that leaves while a chunk is on its way ends the chunks, and is nothing to warn of', async () => {
+  const steps: string[] = [];
+  const { promise: asked, resolve: noteAsked } = defer();
+  const { reader, lines } = answer(async function* (signal) {
+    try {
+      yield 'first';
+      noteAsked();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      yield 'second';
+    } finally {
+      steps.push('ended');
+    }
+  });
+  expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe('first');
+  const second = reader.read();
+  await asked;
+  await reader.cancel();
+  expect(await second).toMatchObject({ done: true });
+  expect([steps, lines]).toEqual([['ended'], []]);
+});
+
+it('a stream that fails midway fails for its reader too, and is warned of', async () => {
+  const { reader, lines } = answer(async function* () {
+    yield 'first';
+    throw new Error('broken');
+  });
+  await reader.read();
+  await expect(reader.read()).rejects.toThrow('broken');
+  expect(lines).toEqual([expect.stringContaining('a stream ended before its time')]);
+});
