@@ -74,7 +74,7 @@ describe.skipIf(executablePath === '')('the dashboard in a browser', () => {
     await page.goto(`${berth.url}/dashboard/queue/small/${jobs.broken}-1`);
     const link = page.getByRole('link', { name: 'Open the job' });
     expect(await link.getAttribute('href')).toBe(`/v1/jobs/${jobs.broken}`);
-    await page.getByText('failed: exited, exit code 3').waitFor();
+    await page.getByText('failed: exit code 3').waitFor();
     expect(await page.locator('body').innerText()).not.toMatch(/consumer\.js|node:internal/);
   });
 

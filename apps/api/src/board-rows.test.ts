@@ -15,14 +15,14 @@ describe('toRowTitle', () => {
   });
 
   test('shows node and outcome of one that has completed', () => {
-    const returnvalue = { state: 'completed', node: 'vm', exit_code: 0, cause: 'exited' };
+    const returnvalue = { state: 'completed', node: 'vm', exit_code: 0, cause: null };
     expect(toRowTitle({ name: 'greet', data, returnvalue })).toBe(
       'greet · busybox:stable · echo hi · completed, on vm',
     );
   });
 
   test.each([
-    [{ state: 'failed', node: 'vm', exit_code: 3, cause: 'exited' }, 'failed, exit code 3, on vm'],
+    [{ state: 'failed', node: 'vm', exit_code: 3, cause: 'exit_code' }, 'failed, exit code 3, on vm'],
     [{ state: 'failed', node: 'vm', exit_code: null, cause: 'out_of_memory' }, 'failed, out of memory, on vm'],
     [{ state: 'failed', node: 'vm', exit_code: 143, cause: 'timeout' }, 'failed, timeout, on vm'],
     [{ state: 'cancelled', node: 'vm', exit_code: 143, cause: 'cancelled' }, 'cancelled, on vm'],

@@ -34,11 +34,9 @@ const findNote = ({ returnvalue, progress }: BoardJob): BoardNote | undefined =>
   };
 };
 
-const BY_ITSELF = ['exited', 'exit_code'];
-
 const toOutcome = ({ state, cause, exit_code }: BoardNote): string => {
   if (state === 'completed' || cause === state) return state;
-  if (cause !== null && !BY_ITSELF.includes(cause)) return `${state}, ${cause.replaceAll('_', ' ')}`;
+  if (cause !== null && cause !== 'exit_code') return `${state}, ${cause.replaceAll('_', ' ')}`;
   return exit_code === null ? state : `${state}, exit code ${exit_code}`;
 };
 

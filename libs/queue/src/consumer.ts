@@ -157,5 +157,8 @@ const toDelivery = async (job: Job, token: string, context: DeliveryContext): Pr
 /** Without a stack: where our own code stood says nothing about the job. */
 const toFailure = (reason: string): UnrecoverableError => Object.assign(new UnrecoverableError(reason), { stack: '' });
 
-const toReason = ({ state, cause, exit_code, node }: BoardNote): string =>
-  `${state}: ${cause ?? 'no cause'}${exit_code === null ? '' : `, exit code ${exit_code}`}, on ${node}`;
+const toReason = ({ state, cause, exit_code, node }: BoardNote): string => {
+  const why = cause === null || cause === 'exit_code' ? [] : [cause];
+  const code = exit_code === null ? [] : [`exit code ${exit_code}`];
+  return `${state}: ${[...why, ...code, `on ${node}`].join(', ')}`;
+};

@@ -23,7 +23,7 @@ describe('a message', () => {
     await (await takeWithin(openWorker('w1'), 4_000)).fail(FAILED);
     const job = await producer.queues[0]?.getJob('a-1');
     expect(await job?.getState()).toBe('failed');
-    expect(job).toMatchObject({ failedReason: 'failed: exit_code, exit code 3, on node-1', progress: FAILED });
+    expect(job).toMatchObject({ failedReason: 'failed: exit code 3, on node-1', progress: FAILED });
     expect(errors).toEqual([]);
   });
 
