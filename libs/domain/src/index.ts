@@ -7,6 +7,8 @@ export * from './kept-format/failure-reason.js';
 export * from './kept-format/request-fields.js';
 export * from './outcome.js';
 export * from './public-bind.js';
+export * from './reconcile.js';
 export * from './resource-class.js';
 export * from './resources.js';
 export * from './retry.js';
+export * from './retry-policy.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type JobSpecInput, jobSpecSchema, toArgv, toAsk, toRegistry } from './job-spec.js';
+import { type JobSpecInput, jobSpecFields, jobSpecSchema, toArgv, toAsk, toRegistry } from './job-spec.js';
 
 const KIB = 1024;
 const withCommand = (fields: object) => ({ command: ['true'], ...fields });
@@ -26,6 +26,12 @@ describe('a spec', () => {
       network: 'none',
       priority: 50,
       max_attempts: 1,
+      retry: {
+        max_attempts: 1,
+        on: ['exit_code', 'out_of_memory', 'timeout', 'image_pull_failed', 'killed_externally', 'removed_externally'],
+        backoff_seconds: 1,
+        max_backoff_seconds: 60,
+      },
     });
   });
 
@@ -66,6 +72,8 @@ describe('what is taken', () => {
     ['a directory with a name of 255 bytes', { workdir: `/${'a'.repeat(255)}/b` }],
     ['a directory that only looks like /proc', { workdir: '/process/dev' }],
     ['egress', { network: 'egress' }],
+    ['the least patience', { queue_timeout_seconds: 1 }],
+    ['the most patience', { queue_timeout_seconds: 2_592_000 }],
   ])('%s', (_what, fields) => {
     expect(faults(withCommand(fields))).toEqual([]);
   });
@@ -141,6 +149,9 @@ describe('what is refused, and where', () => {
     ['69 no attempt', { max_attempts: 0 }, '$.max_attempts'],
     ['69 1.5', { max_attempts: 1.5 }, '$.max_attempts'],
     ['69 1e6', { max_attempts: 1e6 }, '$.max_attempts'],
+    ['no patience', { queue_timeout_seconds: 0 }, '$.queue_timeout_seconds'],
+    ['patience of more than 30 days', { queue_timeout_seconds: 2_592_001 }, '$.queue_timeout_seconds'],
+    ['patience of half a second', { queue_timeout_seconds: 1.5 }, '$.queue_timeout_seconds'],
     ['70 priority −1', { priority: -1 }, '$.priority'],
     ['70 1.5', { priority: 1.5 }, '$.priority'],
     ['70 3e6', { priority: 3e6 }, '$.priority'],
@@ -182,7 +193,7 @@ describe('what is refused, and where', () => {
 
 describe('any input', () => {
   const anyValue = fc.oneof(fc.jsonValue(), fc.anything(), fc.string({ unit: 'binary' }), fc.double());
-  const fields = Object.keys(jobSpecSchema.shape);
+  const fields = Object.keys(jobSpecFields.shape);
   const almostSpec = fc.dictionary(fc.constantFrom(...fields, 'privileged', '__proto__', ''), anyValue);
 
   it('either becomes a spec or gives faults with paths and words; it never throws', () => {
@@ -214,6 +225,16 @@ describe('any input', () => {
       memory_mb: fc.integer({ min: 6, max: 16_777_216 }),
       timeout_seconds: fc.integer({ min: 1, max: 604_800 }),
       priority: fc.integer({ min: 0, max: 100 }),
+      queue_timeout_seconds: fc.integer({ min: 1, max: 2_592_000 }),
+      retry: fc.record(
+        {
+          max_attempts: fc.integer({ min: 1, max: 100 }),
+          on: fc.uniqueArray(fc.constantFrom('exit_code', 'timeout', 'start_failed'), { minLength: 1 }),
+          backoff_seconds: fc.integer({ min: 0, max: 60 }),
+          max_backoff_seconds: fc.integer({ min: 60, max: 86_400 }),
+        },
+        { requiredKeys: [] },
+      ),
     },
     { requiredKeys: ['command'] },
   );

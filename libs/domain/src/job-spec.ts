@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { LEAST_ASK, type Resources, toCenticpus } from './resources.js';
+import { type AskedAttempts, attemptsAgree, maxAttemptsSchema, retrySchema, toRetryPolicy } from './retry-policy.js';
 
 /** Linux refuses a single argument or environment entry of 128 KiB or more (MAX_ARG_STRLEN, `man 2 execve`). */
 const MAX_ARG_BYTES = 128 * 1024 - 1;
@@ -7,6 +8,7 @@ const MAX_ARGS = 1_000;
 const MAX_TEXT_BYTES = 192 * 1024;
 export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
 const DEFAULT_TIMEOUT_SECONDS = 3600;
+const MAX_QUEUE_TIMEOUT_SECONDS = 30 * 24 * 3600;
 const DEFAULT_WORKDIR = '/workspace';
 
 const NON_ASCII = /[\u0080-\uffff]/;
@@ -143,10 +145,10 @@ const networkSchema = z.enum(['none', 'egress']);
 export type Network = z.infer<typeof networkSchema>;
 
 /**
- * What a user asks for: the body of `POST /v1/jobs`. Strict: a field that is not here is refused, so that a typo or an
- * attempt to reach the engine's own options (`privileged`, `binds`) never passes silently.
+ * The fields of `POST /v1/jobs`. Strict: a field that is not here is refused, so that a typo or an attempt to reach the engine's
+ * own options (`privileged`, `binds`) never passes silently.
  */
-export const jobSpecSchema = z.strictObject({
+export const jobSpecFields = z.strictObject({
   image: imageSchema.optional().describe('What it runs in. Default: the one that the operator chose.'),
   command: commandSchema.describe('A list is run as it stands, a string by `/bin/sh -c`.'),
   name: printable(128).optional().describe('For people and for lists; need not be unique.'),
@@ -171,16 +173,45 @@ export const jobSpecSchema = z.strictObject({
   stop_grace_seconds: z.number().int().min(0).max(300).default(10).describe('The time between TERM and KILL.'),
   network: networkSchema.default('none').describe('`egress`: out, but not to other jobs.'),
   priority: z.number().int().min(0).max(100).default(50).describe('Higher first.'),
-  max_attempts: z.number().int().min(1).max(100).default(1).describe('Tries after a failure, with a growing pause.'),
+  queue_timeout_seconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_QUEUE_TIMEOUT_SECONDS)
+    .optional()
+    .describe(
+      'Still waiting for its first machine after so long, it fails as `queue_timeout`. Default: it waits for ever.',
+    ),
+  max_attempts: maxAttemptsSchema.optional().describe('Short for `retry.max_attempts`.'),
+  retry: retrySchema.optional().describe('Whether and how soon a failed job is tried again.'),
 });
 
+const DISAGREE =
+  'is the short form of retry.max_attempts and differs from it: give one of them, or the same number twice';
+
+const checkAttempts = (spec: AskedAttempts, context: z.RefinementCtx): void => {
+  if (!attemptsAgree(spec)) context.addIssue({ code: 'custom', path: ['max_attempts'], message: DISAGREE });
+};
+
+/** One form for all ways to say it: the whole policy, and its number of attempts once more where clients have always found it. */
+const fillRetry = <S extends AskedAttempts>(spec: S) => {
+  const retry = toRetryPolicy(spec);
+  return { ...spec, max_attempts: retry.max_attempts, retry };
+};
+
+/** What a user asks for: the body of `POST /v1/jobs`. */
+export const jobSpecSchema = jobSpecFields.superRefine(checkAttempts).transform(fillRetry);
+
 /** The same, where an empty command is the image's own: a kept wire format has it so. */
-export const imageCommandSpecSchema = jobSpecSchema.extend({
-  command: z
-    .array(text)
-    .max(MAX_ARGS, `must hold at most ${MAX_ARGS} arguments`)
-    .refine((args) => bytes(args.join(' ')) <= MAX_TEXT_BYTES, 'must be at most 192 KiB in all'),
-});
+export const imageCommandSpecSchema = jobSpecFields
+  .extend({
+    command: z
+      .array(text)
+      .max(MAX_ARGS, `must hold at most ${MAX_ARGS} arguments`)
+      .refine((args) => bytes(args.join(' ')) <= MAX_TEXT_BYTES, 'must be at most 192 KiB in all'),
+  })
+  .superRefine(checkAttempts)
+  .transform(fillRetry);
 
 export type JobSpecInput = z.input<typeof jobSpecSchema>;
 

@@ -9,8 +9,10 @@
  *    └── failed | cancelled ──► (terminal: it waited too long, or nobody wants it any more)
  *
  * retried: by policy after a failed attempt (an attempt is used up)
- * released: a worker gave it back while shutting down (nothing is used up)
+ * released: a worker that was told to kill gave it back (nothing is used up)
  * lost: its worker or engine died (a restart of the platform is counted)
+ *
+ * A running job may change hands without any of this: `adopted` by another worker of the same machine, its container goes on.
  */
 export const JOB_STATES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
 export type JobState = (typeof JOB_STATES)[number];
@@ -19,6 +21,7 @@ export const EVENT_TYPES = [
   'submitted',
   'claimed',
   'started',
+  'adopted',
   'cancel_requested',
   'completed',
   'failed',
@@ -34,12 +37,13 @@ export const EVENT_MEANINGS: Record<EventType, string> = {
   submitted: 'accepted and waiting for a worker',
   claimed: 'a worker took it and reserved its CPUs and memory',
   started: 'its container is running',
+  adopted: 'another worker of the same machine took it over; its container went on running',
   cancel_requested: 'someone asked to cancel it; the container gets TERM, then KILL',
   completed: 'ended with exit code 0',
   failed: 'ended without success; the cause says why',
   cancelled: 'ended because someone asked for it',
   retried: 'the attempt failed and the job will be tried again',
-  released: 'its worker shut down and gave it back; no attempt was used up',
+  released: 'its worker was told to kill what it runs, and gave the job back; no attempt was used up',
   lost: 'its worker or engine died; the platform will start it again',
 };
 
@@ -48,6 +52,7 @@ export const EDGES: Record<EventType, Partial<Record<JobState, JobState>>> = {
   submitted: {},
   claimed: { pending: 'running' },
   started: { running: 'running' },
+  adopted: { running: 'running' },
   cancel_requested: { running: 'running' },
   completed: { running: 'completed' },
   failed: { pending: 'failed', running: 'failed' },

@@ -48,6 +48,16 @@ export const createBacklog = (scripts: Scripts) => ({
     return jobs;
   },
 
+  /**
+   * For each class a job that could go into BullMQ now, or null. `seen` is what the last call returned: a job that still could is
+   * returned again, so whoever calls knows since when it has been kept waiting.
+   */
+  async findStuck(classes: string[], window: number, seen: (string | null)[]): Promise<(string | null)[]> {
+    const pairs = classes.flatMap((name, i) => [name, seen[i] ?? '']);
+    const found = (await scripts.run('stuck', window, ...pairs)) as string[];
+    return found.map((job_id) => (job_id === '' ? null : job_id));
+  },
+
   /** Moves jobs whose back-off is over into the backlog; returns their classes. */
   async releaseDue(limit = 100): Promise<string[]> {
     return (await scripts.run('release-due', limit)) as string[];

@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { type EventType, type JobSpec, type JobState, MAX_RESTARTS, type Resources } from '@berth/domain';
+import {
+  type EventType,
+  type Evidence,
+  type Intent,
+  type JobSpec,
+  type JobState,
+  MAX_RESTARTS,
+  type Resources,
+} from '@berth/domain';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
 
@@ -16,10 +24,11 @@ export interface Claimant {
   capacity: Resources;
 }
 
-/** A worker's right to run one epoch of a job. */
+/** A worker's right to run one epoch of a job: the owner's name goes with every later write, and only the owner's count. */
 export interface Claim {
   job_id: string;
   epoch: number;
+  owner: string;
   attempt: number;
   class: string;
   spec: JobSpec;
@@ -40,13 +49,18 @@ export interface Settlement {
   message: string | null;
   delay_ms: number;
   /** Kept in the job's `attempts`. */
-  entry: { node: string; image_digest: string | null; started_at: number | null };
+  entry: {
+    node: string;
+    image_digest: string | null;
+    evidence: Evidence | null;
+  };
 }
 
 export type SettleReply = { kind: 'settled'; state: JobState } | { kind: 'stale'; state: string };
-export type LeaseState = 'held' | 'cancel' | 'lost';
+/** `moved`: another worker of the engine owns it now; `over`: the epoch has ended, and its container should not run. */
+export type LeaseState = 'held' | 'cancel' | 'moved' | 'over';
 
-type Held = Pick<Claim, 'job_id' | 'epoch'>;
+export type Held = Pick<Claim, 'job_id' | 'epoch' | 'owner'>;
 
 const toEntry = (claim: Claim, settlement: Settlement): string => {
   const { node, ...entry } = settlement.entry;
@@ -61,17 +75,29 @@ const toEntry = (claim: Claim, settlement: Settlement): string => {
   return JSON.stringify(whole).slice(0, -1);
 };
 
-const toClaimReply = (job_id: string, reply: string[]): ClaimReply => {
+const toSettleArguments = (claim: Claim, settlement: Settlement): (string | number)[] => [
+  settlement.type,
+  settlement.cause ?? '',
+  settlement.exit_code ?? '',
+  settlement.message ?? '',
+  settlement.delay_ms,
+  MAX_RESTARTS,
+  toEntry(claim, settlement),
+];
+
+const toClaimReply = (job_id: string, owner: string, reply: string[]): ClaimReply => {
   const [kind, a = '', b = '', c = '', d = '', e = ''] = reply;
   if (kind === 'claimed') {
-    const claim = { job_id, epoch: Number(a), attempt: Number(b), class: e, format: d as WireFormat };
+    const claim = { job_id, owner, epoch: Number(a), attempt: Number(b), class: e, format: d as WireFormat };
     return { kind, claim: { ...claim, spec: JSON.parse(c) as JobSpec } };
   }
   if (kind === 'no_room') return { kind, ask: { centicpus: Number(a), memory_mb: Number(b), gpus: Number(c) } };
   return kind === 'too_big' ? { kind } : { kind: 'gone', state: a };
 };
 
-/** What a worker asks of the record. Each call is one script; a repeat of any of them is harmless. */
+export const toPairs = (held: Held[]): (string | number)[] => held.flatMap(({ job_id, epoch }) => [job_id, epoch]);
+
+/** What a worker asks of the record of a job that it claims or owns. Each call is one script; a repeat of any of them is harmless. */
 export const createClaims = (scripts: Scripts) => ({
   /** `call` names this call, so that a repeat of it gets the same answer. */
   async claim(job_id: string, by: Claimant, call: string = randomUUID()): Promise<ClaimReply> {
@@ -88,35 +114,32 @@ export const createClaims = (scripts: Scripts) => ({
       LEASE_MS,
       call,
     );
-    return toClaimReply(job_id, reply as string[]);
+    return toClaimReply(job_id, by.worker, reply as string[]);
   },
 
   /** Notes that the container runs. `cancel`: someone asked to cancel meanwhile; `stale`: the epoch is not ours any more. */
   async start(claim: Held, image_digest: string): Promise<'started' | 'cancel' | 'stale'> {
-    return (await scripts.run('start', claim.job_id, claim.epoch, image_digest)) as 'started' | 'cancel' | 'stale';
+    const reply = await scripts.run('start', claim.job_id, claim.epoch, claim.owner, image_digest);
+    return reply as 'started' | 'cancel' | 'stale';
+  },
+
+  /** Records why a container is about to be ended; returns the first that was recorded. */
+  async intend({ job_id, epoch, owner }: Held, intent: Intent): Promise<Intent | 'stale'> {
+    return (await scripts.run('intend', job_id, epoch, owner, intent)) as Intent | 'stale';
   },
 
   async settle(claim: Claim, settlement: Settlement): Promise<SettleReply> {
-    const [kind, state] = (await scripts.run(
-      'settle',
-      claim.job_id,
-      claim.epoch,
-      settlement.type,
-      settlement.cause ?? '',
-      settlement.exit_code ?? '',
-      settlement.message ?? '',
-      settlement.delay_ms,
-      MAX_RESTARTS,
-      toEntry(claim, settlement),
-    )) as [string, string];
+    const { job_id, epoch, owner } = claim;
+    const reply = await scripts.run('settle', job_id, epoch, owner, ...toSettleArguments(claim, settlement));
+    const [kind, state] = reply as [string, string];
     return kind === 'settled' ? { kind, state: state as JobState } : { kind: 'stale', state };
   },
 
-  /** In the order given. */
+  /** All of one owner; answers in the order given. */
   async renew(held: Held[]): Promise<LeaseState[]> {
-    if (held.length === 0) return [];
-    const pairs = held.flatMap(({ job_id, epoch }) => [job_id, epoch]);
-    return (await scripts.run('renew', LEASE_MS, ...pairs)) as LeaseState[];
+    const [first] = held;
+    if (first === undefined) return [];
+    return (await scripts.run('renew', first.owner, LEASE_MS, ...toPairs(held))) as LeaseState[];
   },
 
   /** Takes jobs away from workers that have stopped renewing; returns the jobs' ids. */

@@ -9,10 +9,16 @@ import { Redis, type RedisOptions } from 'ioredis';
  */
 export type ConnectionUse = 'request' | 'steady' | 'blocking';
 
+/**
+ * A connection on which a command has waited for so long is given up and made anew, where the command is sent again: a network that drops
+ * everything breaks no connection. Longer than any command of ours or BullMQ's blocks.
+ */
+const SILENT_SOCKET_MS = 20_000;
+
 const OPTIONS: Record<ConnectionUse, RedisOptions> = {
   request: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 1_500, connectTimeout: 1_500 },
-  steady: { maxRetriesPerRequest: null },
-  blocking: { maxRetriesPerRequest: null },
+  steady: { maxRetriesPerRequest: null, socketTimeout: SILENT_SOCKET_MS },
+  blocking: { maxRetriesPerRequest: null, socketTimeout: SILENT_SOCKET_MS },
 };
 
 const retryStrategy = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2_000);

@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis';
+import { createAdoptions } from './adoptions.js';
 import { createBacklog } from './backlog.js';
+import { readBrokerState } from './broker-state.js';
 import { createClaims } from './claims.js';
 import { readJobTotals } from './counters.js';
 import { readInstallation } from './installation.js';
@@ -12,7 +14,9 @@ import { createRetention } from './retention.js';
 import { createScripts } from './scripts.js';
 import { createWorkerRegistry } from './worker-registry.js';
 
+export * from './adoptions.js';
 export * from './backlog.js';
+export * from './broker-state.js';
 export * from './channels.js';
 export * from './claims.js';
 export * from './connection.js';
@@ -37,12 +41,14 @@ export const createStore = (redis: Redis, prefix: string) => {
     jobs: createJobStore(redis, keys, scripts),
     list: createJobList(redis, keys),
     claims: createClaims(scripts),
+    adoptions: createAdoptions(scripts),
     backlog: createBacklog(scripts),
-    logs: createLogStore(redis, keys),
+    logs: createLogStore(redis, keys, scripts),
     workers: createWorkerRegistry(redis, keys),
     retention: createRetention(scripts),
     readTotals: () => readJobTotals(redis, keys),
     readPendingAsks: () => readPendingAsks(redis, keys),
+    readBrokerState: () => readBrokerState(redis),
     readInstallation: () => readInstallation(redis, keys),
     /** Throws where the broker does not answer. */
     ping: async (): Promise<void> => {

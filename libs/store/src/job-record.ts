@@ -1,9 +1,9 @@
-import type { Cause, JobSpec, JobState } from '@berth/domain';
+import type { Cause, Evidence, JobSpec, JobState } from '@berth/domain';
 
 /** Which wire format a job came in by; reads answer in the same one. */
 export type WireFormat = 'v1' | 'coordinator' | 'workload';
 
-/** One ended epoch. Times are Unix milliseconds; the start is by the worker's clock, the end by the broker's. */
+/** One ended epoch. Times are Unix milliseconds by the broker's clock. */
 export interface AttemptRecord {
   attempt: number;
   epoch: number;
@@ -14,6 +14,8 @@ export interface AttemptRecord {
   exit_code: number | null;
   cause: Cause | null;
   message?: string;
+  /** What was seen of the container's end. Null where none was: there was no container, or nobody was left to look. */
+  evidence?: Evidence | null;
 }
 
 /** What the store knows of a job. Times are Unix milliseconds by the broker's clock. */
@@ -37,6 +39,8 @@ export interface JobRecord {
   exit_code: number | null;
   message: string | null;
   node: string | null;
+  /** The worker that owns the present epoch. Null: nobody, until one of its machine adopts it. */
+  owner: string | null;
   image_digest: string | null;
   epoch: number;
   /** The attempt that runs or comes next, from 1. */
@@ -73,6 +77,7 @@ export const toJobRecord = (job_id: string, fields: Fields): JobRecord | null =>
     exit_code: toNumber(fields.exit_code),
     message: toText(fields.message),
     node: toText(fields.node),
+    owner: toText(fields.owner),
     image_digest: toText(fields.image_digest),
     epoch: Number(fields.epoch ?? 0),
     attempt: Number(fields.attempt ?? 1),

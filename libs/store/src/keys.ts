@@ -1,3 +1,16 @@
+const createEngineKeys = (prefix: string) => ({
+  /** Hash: what the running jobs of one engine have reserved. */
+  reserved: (engine: string) => `${prefix}:engine:${engine}:reserved`,
+  /** Set: the running jobs of one engine. */
+  runningOn: (engine: string) => `${prefix}:engine:${engine}:running`,
+  /** Sorted set by last sign of life: the workers of one engine. */
+  aliveOn: (engine: string) => `${prefix}:engine:${engine}:alive`,
+  /** Sorted set by last sign of life: engines that have had a worker lately. */
+  engines: `${prefix}:engines`,
+  /** Channel: `cancel <job id>`, `room` and `orphans` for the workers of one engine. */
+  engineChannel: (engine: string) => `${prefix}:engine:${engine}`,
+});
+
 /**
  * Every key that Berth writes, except BullMQ's own (under `<prefix>:bull`). The scripts build the same names from the
  * prefix, so a name changes here and in `scripts/transition.lua` together.
@@ -34,10 +47,7 @@ export const createKeys = (prefix: string) => ({
   queueDeadlines: `${prefix}:queue_deadlines`,
   /** Sorted set by expiry: jobs that a worker holds. */
   leases: `${prefix}:leases`,
-  /** Hash: what the running jobs of one engine have reserved. */
-  reserved: (engine: string) => `${prefix}:engine:${engine}:reserved`,
-  /** Channel: `cancel <job id>` and `room` for the workers of one engine. */
-  engineChannel: (engine: string) => `${prefix}:engine:${engine}`,
+  ...createEngineKeys(prefix),
   /** Hash of JSON by worker: last heartbeats. */
   workers: `${prefix}:workers`,
   /** Hash: counters and histogram buckets of jobs since the installation began. */

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.js';
+import type { Scripts } from './scripts.js';
 
 /** `note` is ours: it says where output was cut. */
 export type LogStream = 'stdout' | 'stderr' | 'note';
@@ -10,10 +11,26 @@ export interface LogPiece {
   bytes: Buffer;
 }
 
-/** Where pieces stand among all of a job's: the epoch that writes them, and the number of the first one, from 1. */
-export interface PiecePlace {
-  epoch: number;
+/** A note about output that is not stored although it was there, or `end`: what follows it was taken from the output's end. */
+export interface LogNote extends LogPiece {
+  stream: 'note';
+  about: { stdout: number; stderr: number } | 'end';
+}
+
+/** What is added at once. */
+export interface LogBatch {
+  /** The number of the first piece among those of the epoch, from 1. */
   first: number;
+  pieces: (LogPiece | LogNote)[];
+  /** Whole lines, oldest first, for clients that read `job_logs:{id}` themselves. */
+  lines?: string[];
+}
+
+/** Whose pieces are taken. */
+export interface LogOwner {
+  job_id: string;
+  epoch: number;
+  owner: string;
 }
 
 /** A stored piece. Ids grow with time and are what a reader resumes after. */
@@ -21,6 +38,16 @@ export interface LogEntry extends LogPiece {
   id: string;
   /** A note between two epochs of one attempt: what stands before it came from a container that was given up. */
   anew?: true;
+}
+
+/** How far an epoch's stored output goes, and what another worker needs to go on from there. */
+export interface StoredPosition {
+  stdout: { bytes: number; tail: Buffer };
+  stderr: { bytes: number; tail: Buffer };
+  /** The number of the last piece, 0 where there is none. */
+  pieces: number;
+  /** The output was too long, and its end stands there already: nothing more is to be added. */
+  complete: boolean;
 }
 
 export interface LogTail {
@@ -31,22 +58,26 @@ export interface LogTail {
 
 const CODES: Record<LogStream, string> = { stdout: 'o', stderr: 'e', note: 'n' };
 const ANEW = 'a';
-const STREAMS: Record<string, LogStream> = { o: 'stdout', e: 'stderr', n: 'note', [ANEW]: 'note' };
+const END = 'x';
+/** Followed by the lost bytes of stdout and stderr: `l:12:0`. */
+const LOST = 'l';
+const STREAMS: Record<string, LogStream> = { o: 'stdout', e: 'stderr' };
 const ANEW_TEXT = '\n[berth] The platform started the job again; what follows is its output from the beginning.\n';
 const PAGE = 64;
 
-/** Clients of the workload runner's format keep so many lines, for so long. */
-const WORKLOAD_LINES = 1_000;
-const WORKLOAD_SECONDS = 86_400;
+/** So much of each stream's end is handed to whoever goes on. */
+const POSITION_TAIL_BYTES = 1024;
 
 type RawEntry = [Buffer, Buffer[]];
 
+const toCode = (fields: Buffer[]): string => fields[1]?.toString() ?? '';
+
 const toEntry = ([id, fields]: RawEntry): LogEntry => ({
   id: id.toString(),
-  stream: STREAMS[fields[1]?.toString() ?? ''] ?? 'note',
+  stream: STREAMS[toCode(fields)] ?? 'note',
   attempt: Number(fields[3]?.toString()),
   bytes: fields[5] ?? Buffer.alloc(0),
-  ...(fields[1]?.toString() === ANEW ? { anew: true } : {}),
+  ...(toCode(fields) === ANEW ? { anew: true } : {}),
 });
 
 const ENTRY_ID = /^\d{1,15}-\d{1,10}$/;
@@ -89,56 +120,62 @@ async function* readBackwards(redis: Redis, key: string, from = '+'): AsyncGener
   }
 }
 
-/** Redis has no code of its own for this refusal. */
-const isOutOfOrder = (error: Error): boolean =>
-  error.message.includes('equal or smaller than the target stream top item');
+const toSentCode = (piece: LogPiece | LogNote): string => {
+  if (!('about' in piece)) return CODES[piece.stream];
+  return piece.about === 'end' ? END : [LOST, piece.about.stdout, piece.about.stderr].join(':');
+};
+
+/** Adds one stored piece to the position before it. A note begins the tails anew: what stands before it does not touch what follows. */
+const advance = (position: StoredPosition, [id, fields]: RawEntry): void => {
+  const [code = '', stdout = 0, stderr = 0] = toCode(fields).split(':');
+  const stream = STREAMS[code];
+  position.pieces = Number(id.toString().split('-')[1]);
+  position.complete ||= code === END;
+  if (stream === 'stdout' || stream === 'stderr') {
+    const bytes = fields[5] ?? Buffer.alloc(0);
+    const tail = Buffer.concat([position[stream].tail, bytes.subarray(-POSITION_TAIL_BYTES)]);
+    position[stream] = { bytes: position[stream].bytes + bytes.length, tail: tail.subarray(-POSITION_TAIL_BYTES) };
+  } else {
+    position.stdout = { bytes: position.stdout.bytes + Number(stdout), tail: Buffer.alloc(0) };
+    position.stderr = { bytes: position.stderr.bytes + Number(stderr), tail: Buffer.alloc(0) };
+  }
+};
 
 /**
- * What jobs wrote, as one stream of pieces a job. A piece is announced on the job's channel after it is stored, so a follower that reads,
- * subscribes and reads again misses nothing.
+ * What jobs wrote, as one stream of pieces a job. A piece's id is its epoch and its number in it, and only the present owner of an epoch
+ * may add to it: an epoch's output is one true text, however many workers wrote it. A piece is announced on the job's channel in
+ * the step that stores it, so a follower that reads, subscribes and reads again misses nothing.
  */
-export const createLogStore = (redis: Redis, keys: Keys) => ({
+export const createLogStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
   /**
-   * With a place, a piece that was stored already, or is older than what another epoch has written since, is left out. A job's
-   * pieces have a place or none has.
+   * Sent before it returns its promise: what is sent after it on this connection comes after it. `stale`: the epoch is somebody
+   * else's, or over, and nothing was stored. What was stored already is left out, so a batch may be sent twice.
    */
-  async append(job_id: string, pieces: LogPiece[], place?: PiecePlace): Promise<void> {
-    const pipeline = redis.pipeline();
-    for (const [i, { stream, attempt, bytes }] of pieces.entries()) {
-      const id = place ? `${place.epoch}-${place.first + i}` : '*';
-      pipeline.xadd(keys.log(job_id), id, 's', CODES[stream], 'a', attempt, 'd', bytes);
+  async append(claim: LogOwner, { first, pieces, lines = [] }: LogBatch): Promise<'stored' | 'stale'> {
+    const triples = pieces.flatMap((piece) => [toSentCode(piece), piece.attempt, piece.bytes]);
+    const { job_id, epoch, owner } = claim;
+    const sent = scripts.runInOrder('append', job_id, epoch, owner, first, pieces.length, ...triples, ...lines);
+    return (await sent) as 'stored' | 'stale';
+  },
+
+  /** Called before an epoch writes anything: where an earlier one has written of the same attempt, a note says so. */
+  async beginAnew(claim: LogOwner & { attempt: number }): Promise<'stored' | 'stale'> {
+    const { job_id, epoch, owner, attempt } = claim;
+    return (await scripts.run('begin-anew', job_id, epoch, owner, attempt, ANEW, ANEW_TEXT)) as 'stored' | 'stale';
+  },
+
+  /** Where another worker goes on with the output of a running epoch. */
+  async readPosition(job_id: string, epoch: number): Promise<StoredPosition> {
+    const nothing = { bytes: 0, tail: Buffer.alloc(0) };
+    const position: StoredPosition = { stdout: nothing, stderr: nothing, pieces: 0, complete: false };
+    for (let from = `${epoch}-0`; ; ) {
+      const page = await redis.xrangeBuffer(keys.log(job_id), from, `${epoch}-18446744073709551615`, 'COUNT', PAGE);
+      const raw = page as unknown as RawEntry[];
+      for (const entry of raw) advance(position, entry);
+      const last = raw.at(-1)?.[0];
+      if (raw.length < PAGE || last === undefined) return position;
+      from = `(${last.toString()}`;
     }
-    pipeline.publish(keys.logChannel(job_id), '');
-    const results = (await pipeline.exec()) ?? [];
-    const failed = results.find(([error]) => error !== null && !isOutOfOrder(error));
-    if (failed?.[0]) throw failed[0];
-  },
-
-  /**
-   * Called before an epoch writes anything: where an earlier one has written of the same attempt, a note says that all of it
-   * comes again. It stands at place 0, so that to say it twice is harmless.
-   */
-  async beginAnew(job_id: string, { epoch, attempt }: { epoch: number; attempt: number }): Promise<void> {
-    const key = keys.log(job_id);
-    const { value: last } = await readBackwards(redis, key).next();
-    if (last?.attempt !== attempt) return;
-    const written = redis.xadd(key, `${epoch}-0`, 's', ANEW, 'a', attempt, 'd', ANEW_TEXT);
-    await written.catch((error: Error) => {
-      if (!isOutOfOrder(error)) throw error;
-    });
-    await redis.publish(keys.logChannel(job_id), '');
-  },
-
-  /** Whole lines for clients that read `job_logs:{id}` themselves: newest first, as they had it. */
-  async appendWorkloadLines(job_id: string, lines: string[]): Promise<void> {
-    if (lines.length === 0) return;
-    const key = keys.workloadLog(job_id);
-    await redis
-      .multi()
-      .lpush(key, ...lines)
-      .ltrim(key, 0, WORKLOAD_LINES - 1)
-      .expire(key, WORKLOAD_SECONDS)
-      .exec();
   },
 
   /** Up to a page of pieces after the given id, oldest first; empty at the present end. */

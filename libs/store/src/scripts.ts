@@ -4,11 +4,17 @@ import { BUCKET_BOUNDS_MS } from './counters.js';
 
 const SCRIPT_NAMES = [
   'accept',
+  'adopt',
+  'beat',
+  'begin-anew',
   'cancel',
   'claim',
   'dispatch',
   'expire',
   'forget',
+  'intend',
+  'let-go',
+  'orphans',
   'overdue',
   'queue-timeout',
   'redispatch',
@@ -16,13 +22,35 @@ const SCRIPT_NAMES = [
   'renew',
   'settle',
   'start',
+  'stuck',
 ] as const;
 type ScriptName = (typeof SCRIPT_NAMES)[number];
 
-type Argument = string | number;
+/**
+ * What runs already must be held and ended while Redis is full, or nothing would ever leave it. Redis refuses a script's first write
+ * then, never a later one, as it cannot undo half of a script; so these begin with a write that takes nothing. That holds for Redis
+ * 6, 7 and Valkey alike, while the flag `allow-oom` is a syntax error to the first. What they add is bounded by what runs; claims and
+ * submissions stay refused.
+ */
+const EVEN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
+  'adopt',
+  'beat',
+  'cancel',
+  'expire',
+  'intend',
+  'let-go',
+  'renew',
+  'settle',
+  'start',
+]);
+const FIRST_WRITE = "redis.call('DEL', prefix .. ':nothing')\n";
+
+type Argument = string | number | Buffer;
 
 export interface Scripts {
   run(name: ScriptName, ...args: Argument[]): Promise<unknown>;
+  /** Sends the script as text, so that it runs before whatever is sent after it, also where the server has forgotten one of them. */
+  runInOrder(name: 'append', ...args: Argument[]): Promise<unknown>;
 }
 
 const readScript = (name: string): string =>
@@ -34,8 +62,12 @@ const commandName = (name: ScriptName): string => `berth_${name.replace('-', '_'
 export const createScripts = (redis: Redis, prefix: string): Scripts => {
   const prelude = readScript('transition').replace('@BUCKET_BOUNDS_MS@', BUCKET_BOUNDS_MS.join(', '));
   for (const name of SCRIPT_NAMES) {
-    redis.defineCommand(commandName(name), { numberOfKeys: 0, lua: `${prelude}\n${readScript(name)}` });
+    redis.defineCommand(commandName(name), {
+      numberOfKeys: 0,
+      lua: `${prelude}\n${EVEN_WHEN_FULL.has(name) ? FIRST_WRITE : ''}${readScript(name)}`,
+    });
   }
+  const texts = { append: readScript('append') };
   const commands = redis as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>;
   return {
     run: (name, ...args) => {
@@ -43,5 +75,6 @@ export const createScripts = (redis: Redis, prefix: string): Scripts => {
       if (!command) throw new Error(`script ${name} is not loaded`);
       return command.call(redis, prefix, ...args);
     },
+    runInOrder: (name, ...args) => redis.eval(texts[name], 0, prefix, ...args),
   };
 };

@@ -23,6 +23,7 @@ describe('claim', () => {
     expect(first).toEqual({
       job_id: id,
       epoch: 1,
+      owner: 'worker-1',
       attempt: 1,
       class: 'small',
       format: 'v1',
@@ -108,7 +109,11 @@ describe('an epoch', () => {
     expect(await store.claims.start(held, 'sha256:abc')).toBe('started');
     const started_at = (await store.jobs.read(id))?.started_at ?? 0;
     expect(started_at).toBeGreaterThan(0);
-    const entry = { node: 'node-1', image_digest: 'sha256:abc', started_at };
+    const evidence = {
+      ...{ exit_code: 3, signal: null, oom_kills: 0, oom_flag: false },
+      ...{ memory_peak_bytes: null, asked_by: null },
+    };
+    const entry = { node: 'node-1', image_digest: 'sha256:abc', evidence };
     const failed = { cause: 'exit_code', exit_code: 3, message: 'it said "no"\n', entry };
     expect(await store.claims.settle(held, toSettlement('failed', failed))).toEqual({
       kind: 'settled',
@@ -117,7 +122,8 @@ describe('an epoch', () => {
     const record = await store.jobs.read(id);
     const ended = { exit_code: 3, cause: 'exit_code', message: 'it said "no"\n' };
     expect(record).toMatchObject({ state: 'failed', image_digest: 'sha256:abc', started_at, ...ended });
-    expect(record?.attempts).toEqual([{ attempt: 1, epoch: 1, finished_at: record?.finished_at, ...entry, ...ended }]);
+    const { finished_at } = record ?? {};
+    expect(record?.attempts).toEqual([{ attempt: 1, epoch: 1, started_at, finished_at, ...entry, ...ended }]);
     expect(await historyOf(store, id)).toEqual(['submitted', 'claimed', 'started', 'failed']);
     const totals = await store.readTotals();
     expect(totals.finished).toEqual([{ class: 'small', state: 'failed', cause: 'exit_code', count: 1 }]);
@@ -135,7 +141,8 @@ describe('an epoch', () => {
     for (const type of ['completed', 'failed', 'cancelled', 'retried', 'released', 'lost'] as const) {
       expect(await store.claims.settle(old, toSettlement(type))).toEqual({ kind: 'stale', state: 'running' });
     }
-    expect(await store.claims.renew([old, present])).toEqual(['lost', 'held']);
+    expect(await store.claims.renew([old])).toEqual(['over']);
+    expect(await store.claims.renew([present])).toEqual(['held']);
     expect(await store.claims.settle(present, toSettlement('completed'))).toMatchObject({ kind: 'settled' });
     expect(await store.claims.settle(present, toSettlement('failed'))).toEqual({ kind: 'stale', state: 'completed' });
     expect((await store.jobs.read(id))?.state).toBe('completed');

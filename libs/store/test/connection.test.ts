@@ -1,11 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { createStore, openRedis, parseRedisUrl } from '@berth/store';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { createStore, parseRedisUrl } from '@berth/store';
+import { describe, expect, it } from 'vitest';
 import { toNewJob } from './open-test-store.js';
+import { connect, program, startBroker } from './own-broker.js';
 import { waitUntil } from './wait-until.js';
 
 describe('parseRedisUrl', () => {
@@ -30,36 +27,6 @@ describe('parseRedisUrl', () => {
   });
 });
 
-/** Where the tests run on another kind of broker there is none that they could stop. */
-const program = ['redis-server', 'valkey-server'].find((name) =>
-  (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, name))),
-);
-
-/** A broker of this test's own, which it may stop and kill. */
-const startBroker = async (): Promise<{ url: string; broker: ChildProcess; start: () => Promise<void> }> => {
-  const folder = mkdtempSync(join(tmpdir(), 'berth-connection-'));
-  const socket = join(folder, 'redis.sock');
-  const state: { broker?: ChildProcess } = {};
-  const start = async () => {
-    const broker = spawn(program ?? '', ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', '']);
-    state.broker = broker;
-    for await (const chunk of broker.stdout) if (String(chunk).includes('ready to accept')) break;
-  };
-  onTestFinished(async () => {
-    state.broker?.kill('SIGKILL');
-    if (state.broker?.exitCode === null && state.broker.signalCode === null) await once(state.broker, 'exit');
-    rmSync(folder, { recursive: true });
-  });
-  await start();
-  return {
-    url: socket,
-    get broker() {
-      return state.broker as ChildProcess;
-    },
-    start,
-  };
-};
-
 const timed = async (work: Promise<unknown>): Promise<{ ms: number; error: unknown }> => {
   const from = performance.now();
   const error = await work.then(
@@ -69,18 +36,10 @@ const timed = async (work: Promise<unknown>): Promise<{ ms: number; error: unkno
   return { ms: performance.now() - from, error };
 };
 
-const openIdle = async (url: string, use: 'request' | 'steady') => {
-  const redis = openRedis(url, use);
-  redis.on('error', () => {});
-  onTestFinished(() => redis.disconnect());
-  if (redis.status !== 'ready') await once(redis, 'ready');
-  return redis;
-};
-
 describe.skipIf(!program)('a broker that does not answer', () => {
   it('fails a request within 2 s, every one of many, and is used again once it answers', async () => {
     const running = await startBroker();
-    const store = createStore(await openIdle(running.url, 'request'), 'test');
+    const store = createStore(await connect(running.url, 'request'), 'test');
     const { job_id } = await store.jobs.accept(toNewJob());
     running.broker.kill('SIGSTOP');
     const calls = [store.ping(), store.jobs.read(job_id), store.jobs.accept(toNewJob()), store.list.list({}, 10)];
@@ -103,8 +62,8 @@ describe.skipIf(!program)('a broker that does not answer', () => {
 describe.skipIf(!program)('a broker that dies', () => {
   it('fails a request at once, holds steady work back, and serves both when it is there again', async () => {
     const running = await startBroker();
-    const request = await openIdle(running.url, 'request');
-    const steady = await openIdle(running.url, 'steady');
+    const request = await connect(running.url, 'request');
+    const steady = await connect(running.url, 'steady');
     const died = once(running.broker, 'exit');
     const closed = once(request, 'close');
     running.broker.kill('SIGKILL');
@@ -127,7 +86,7 @@ describe.skipIf(!program)('a broker that dies', () => {
 
   it('loses no script: after SCRIPT FLUSH the text is sent again', async () => {
     const running = await startBroker();
-    const redis = await openIdle(running.url, 'request');
+    const redis = await connect(running.url, 'request');
     const store = createStore(redis, 'test');
     await store.jobs.accept(toNewJob());
     await redis.script('FLUSH');

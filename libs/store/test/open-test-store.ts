@@ -89,7 +89,7 @@ export const toSettlement = (type: Settlement['type'], fields: Partial<Settlemen
   exit_code: type === 'completed' ? 0 : null,
   message: null,
   delay_ms: 0,
-  entry: { node: 'node-1', image_digest: 'sha256:abc', started_at: null },
+  entry: { node: 'node-1', image_digest: 'sha256:abc', evidence: null },
   ...fields,
 });
 

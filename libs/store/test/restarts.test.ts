@@ -126,7 +126,7 @@ describe('a lease', () => {
     ]);
     expect(record?.attempts[0]?.started_at).toBeGreaterThan(0);
     expect(await store.workers.readReserved('engine-1')).toEqual({ centicpus: 0, memory_mb: 0, gpus: 0 });
-    expect(await store.claims.renew([held])).toEqual(['lost']);
+    expect(await store.claims.renew([held])).toEqual(['over']);
     expect(await store.claims.settle(held, toSettlement('completed'))).toEqual({ kind: 'stale', state: 'pending' });
   });
 

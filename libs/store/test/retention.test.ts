@@ -10,9 +10,10 @@ describe('retention', () => {
     const { job_id } = await store.jobs.accept(toNewJob(fields, { format: 'workload', request: { a: 1 } }));
     await store.backlog.dispatch('small', 10, 10);
     await store.claims.settle(await claim(store, job_id), toSettlement('retried'));
-    await store.claims.settle(await claim(store, job_id), toSettlement('completed'));
-    await store.logs.append(job_id, [{ stream: 'stdout', attempt: 1, bytes: Buffer.from('hi') }]);
-    await store.logs.appendWorkloadLines(job_id, ['hi']);
+    const last = await claim(store, job_id);
+    const piece = { stream: 'stdout' as const, attempt: 2, bytes: Buffer.from('hi') };
+    expect(await store.logs.append(last, { first: 1, pieces: [piece], lines: ['hi'] })).toBe('stored');
+    await store.claims.settle(last, toSettlement('completed'));
     expect(await store.retention.forget(LATER())).toBe(1);
     expect(await findKeys(redis, `*${job_id}*`)).toEqual([]);
     expect(await store.jobs.read(job_id)).toBeNull();

@@ -7,6 +7,7 @@ const REASONS: Partial<Record<Cause, string>> = {
   image_not_found: 'Image not found',
   image_pull_failed: 'Image could not be pulled',
   start_failed: 'Job could not be started',
+  killed_externally: 'Container was killed by someone else',
   removed_externally: 'Container was removed by someone else',
   engine_restarted: 'Container engine was restarted',
   node_lost: 'Machine was lost',

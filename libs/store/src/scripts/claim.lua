@@ -7,7 +7,9 @@
 local id, key = ARGV[2], job_key(ARGV[2])
 local job = redis.call('HMGET', key, 'state', 'due_at', 'centicpus', 'memory_mb', 'gpus', 'class', 'attempt', 'spec',
   'format', 'claim', 'epoch')
-if job[1] == 'running' and job[10] == ARGV[10] then return { 'claimed', tonumber(job[11]), job[7], job[8], job[9], job[6] } end
+if job[1] == 'running' and job[10] == ARGV[10] and redis.call('HGET', key, 'owner') == ARGV[3] then
+  return { 'claimed', tonumber(job[11]), job[7], job[8], job[9], job[6] }
+end
 if job[1] ~= 'pending' then return { 'gone', job[1] or 'missing' } end
 local at = now_ms()
 if job[2] and tonumber(job[2]) > at then return { 'gone', 'pending' } end
@@ -22,9 +24,11 @@ end
 if no_room then return { 'no_room', job[3], job[4], job[5] } end
 
 local epoch = redis.call('HINCRBY', key, 'epoch', 1)
-redis.call('HSET', key, 'owner', ARGV[3], 'engine', ARGV[4], 'node', ARGV[5], 'claim', ARGV[10])
+redis.call('HSET', key, 'owner', ARGV[3], 'engine', ARGV[4], 'node', ARGV[5], 'claim', ARGV[10],
+  'owned_since', at, 'early_deaths', 0)
 transition(id, 'claimed', at, '{"attempt":' .. job[7] .. ',"epoch":' .. epoch .. ',"node":' .. cjson.encode(ARGV[5]) .. '}')
 add_reserved(ARGV[4], 1, job[3], job[4], job[5])
+redis.call('SADD', prefix .. ':engine:' .. ARGV[4] .. ':running', id)
 leave_queues(id, job[6])
 redis.call('ZADD', prefix .. ':leases', at + tonumber(ARGV[9]), id)
 return { 'claimed', epoch, job[7], job[8], job[9], job[6] }

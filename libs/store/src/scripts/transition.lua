@@ -12,6 +12,7 @@ local EDGES = {
   submitted = {},
   claimed = { pending = 'running' },
   started = { running = 'running' },
+  adopted = { running = 'running' },
   cancel_requested = { running = 'running' },
   completed = { running = 'completed' },
   failed = { pending = 'failed', running = 'failed' },
@@ -73,6 +74,20 @@ local function to_backlog(id)
   redis.call('ZADD', prefix .. ':backlog:' .. job[1], backlog_score(tonumber(job[2]), tonumber(job[3])), id)
 end
 
+-- Who may write of a running job: the worker that owns its present epoch, and nobody else.
+local function is_held(job_state, job_epoch, job_owner, epoch, owner)
+  return job_state == 'running' and job_epoch == epoch and job_owner == owner
+end
+
+-- Whether another worker of the engine may take a running job over: its owner let it go, or has given no sign of life for
+-- `silent_ms`, or no longer renews. To be wrong is harmless: the container is not touched, and the old owner's writes are refused.
+local function is_adoptable(id, owner, engine, at, silent_ms)
+  if not owner then return true end
+  local seen = tonumber(redis.call('ZSCORE', prefix .. ':engine:' .. engine .. ':alive', owner) or 0)
+  local lease = tonumber(redis.call('ZSCORE', prefix .. ':leases', id) or 0)
+  return at - seen > silent_ms or lease < at
+end
+
 local function leave_queues(id, class)
   redis.call('ZREM', prefix .. ':backlog:' .. class, id)
   redis.call('ZREM', prefix .. ':dispatched:' .. class, id)
@@ -130,10 +145,11 @@ local function settle(id, type, at, ended)
   redis.call('ZREM', prefix .. ':leases', id)
   redis.call('HDEL', key, 'owner')
   add_reserved(job[2], -1, job[3], job[4], job[5])
+  redis.call('SREM', prefix .. ':engine:' .. job[2] .. ':running', id)
   redis.call('PUBLISH', prefix .. ':engine:' .. job[2], 'room')
   if type ~= 'released' then
     local quoted = cause == '' and 'null' or '"' .. cause .. '"'
-    local entry = ended.entry .. ',"finished_at":' .. at .. ',"cause":' .. quoted .. '}'
+    local entry = ended.entry .. ',"started_at":' .. (job[7] or 'null') .. ',"finished_at":' .. at .. ',"cause":' .. quoted .. '}'
     local before = redis.call('HGET', key, 'attempts')
     redis.call('HSET', key, 'attempts', (before and before .. ',' or '') .. entry)
   end
@@ -143,7 +159,7 @@ local function settle(id, type, at, ended)
     redis.call('HSET', key, 'exit_code', ended.exit_code, 'message', ended.message)
     finish(id, class, to, cause, at)
   else
-    redis.call('HDEL', key, 'started_at')
+    redis.call('HDEL', key, 'started_at', 'intent')
     if type == 'lost' then redis.call('HINCRBY', key, 'restarts', 1) end
     if type == 'retried' then
       redis.call('HINCRBY', key, 'attempt', 1)
@@ -154,4 +170,17 @@ local function settle(id, type, at, ended)
     end
   end
   return to
+end
+
+-- Takes a running job away from a worker or machine that died: it starts again under a new epoch, or ends as `poison`.
+local function lose(id, at, max_restarts)
+  local job = redis.call('HMGET', job_key(id), 'epoch', 'attempt', 'node', 'started_at', 'image_digest')
+  -- An epoch that did not start has no digest of its own; what stands in the record is from the one before.
+  local digest = job[4] and job[5] and cjson.encode(job[5]) or 'null'
+  settle(id, 'lost', at, {
+    epoch = job[1], attempt = job[2], cause = 'node_lost', exit_code = '', message = '', delay_ms = 0,
+    max_restarts = tonumber(max_restarts),
+    entry = '{"attempt":' .. job[2] .. ',"epoch":' .. job[1] .. ',"node":' .. cjson.encode(job[3])
+      .. ',"image_digest":' .. digest .. ',"exit_code":null,"evidence":null',
+  })
 end

@@ -1,0 +1,32 @@
+-- Adds pieces to a job's log, and the whole lines in them to the list that clients of the workload runner's format read: all of it or
+-- nothing. Only the present owner of the present epoch may: whoever was a worker's heir reads what it stored and goes on from there, so
+-- a late piece of the former owner must not come behind that. A repeat (its connection broke) finds its pieces there already.
+--
+-- This script is always sent as text, never by its hash: it has to run before the settlement that is sent right behind it, also
+-- where the broker has forgotten one of the two.
+-- ARGV: prefix, id, epoch, owner, number of the first piece, how many, then code, attempt, bytes of each, then the lines.
+-- Returns 'stored' or 'stale'.
+local id, epoch, first, count = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local key = ARGV[1] .. ':job:' .. id
+local job = redis.call('HMGET', key, 'state', 'epoch', 'owner')
+if job[1] ~= 'running' or job[2] ~= ARGV[3] or job[3] ~= ARGV[4] then return 'stale' end
+
+local log, lines = key .. ':log', 'job_logs:' .. id
+local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+local last_epoch, last_piece = string.match(last and last[1] or '0-0', '^(%d+)-(%d+)$')
+local known = tonumber(last_epoch) == epoch and tonumber(last_piece) or 0
+for i = 0, count - 1 do
+  local at = 7 + 3 * i
+  if first + i > known then
+    redis.call('XADD', log, epoch .. '-' .. (first + i), 's', ARGV[at], 'a', ARGV[at + 1], 'd', ARGV[at + 2])
+  end
+end
+if count == 0 or first + count - 1 > known then
+  for i = 7 + 3 * count, #ARGV do redis.call('LPUSH', lines, ARGV[i]) end
+  if #ARGV >= 7 + 3 * count then
+    redis.call('LTRIM', lines, 0, 999)
+    redis.call('EXPIRE', lines, 86400)
+  end
+end
+redis.call('PUBLISH', ARGV[1] .. ':log:' .. id, '')
+return 'stored'
