@@ -14,8 +14,9 @@ interface Program {
 
 const sh = (script: string, fake: FakeProgram = {}): Program => ({ argv: ['/bin/sh', '-c', script], fake });
 const never = new Promise(() => undefined);
+const nap = () => new Promise((resolve) => setTimeout(resolve, 700));
 
-const PROGRAMS = {
+export const PROGRAMS = {
   hello: sh('echo hi', { output: [{ stream: 'stdout', data: 'hi\n' }] }),
   both: sh('echo out; echo err >&2; exit 3', {
     output: [
@@ -28,20 +29,38 @@ const PROGRAMS = {
     output: [{ stream: 'stdout', data: Buffer.from([0xff, 0x00, 0xfe, 0x78]) }],
   }),
   sleeper: sh('sleep 600', { until: never }),
+  napper: sh('sleep 0.7; exit 5', {
+    get until() {
+      return nap();
+    },
+    exit_code: 5,
+  }),
   stubborn: sh('trap "" TERM; echo ready; while :; do sleep 1; done', {
     output: [{ stream: 'stdout', data: 'ready\n' }],
     until: never,
     ignores_term: true,
   }),
   hungry: sh('x=aaaaaaaa; while :; do x=$x$x; done', { exit_code: 137, oom_killed: true }),
+  hungry_child: sh('(x=aaaaaaaa; while :; do x=$x$x; done); exit 0', { exit_code: 0, oom_killed: true }),
+  hungry_child_then_3: sh('(x=aaaaaaaa; while :; do x=$x$x; done) || exit 3', { exit_code: 3, oom_killed: true }),
   suicide: sh('kill -9 $$', { exit_code: 137 }),
+  exits_137: sh('exit 137', { exit_code: 137 }),
+  exits_143: sh('exit 143', { exit_code: 143 }),
   shell_finds_nothing: sh('no-such-program', { exit_code: 127 }),
   absent: { argv: ['/no/such/program'], fake: { missing: true } },
+  folder: { argv: ['/etc'], fake: { not_executable: true } },
 } satisfies Record<string, Program>;
 
+/** A file in the image. */
+export const A_FILE = '/bin/busybox';
+
 /** What the fake does for the options of a conformance test. */
-export const toFakeProgram = (options: ContainerOptions): FakeProgram =>
-  Object.values(PROGRAMS).find((p) => JSON.stringify(p.argv) === JSON.stringify(options.argv))?.fake ?? {};
+export const toFakeProgram = (options: ContainerOptions): FakeProgram => {
+  if (options.workdir.startsWith(A_FILE)) return { bad_workdir: true };
+  return Object.values(PROGRAMS).find((p) => JSON.stringify(p.argv) === JSON.stringify(options.argv))?.fake ?? {};
+};
+
+export const FINE = { oom_kills: 0, oom_flag: false };
 
 export interface Subject {
   installation: string;
@@ -49,6 +68,8 @@ export interface Subject {
   open(installation: string): ContainerRuntime;
   /** Someone else removes the container by force. */
   removeExternally(id: string): Promise<void>;
+  /** Someone else sends it a signal through the engine. */
+  killExternally(id: string, signal: number): Promise<void>;
 }
 
 export const toOptions = (program: Program, installation: string, more: Partial<ContainerOptions> = {}) => {
@@ -80,35 +101,42 @@ export const collect = () => {
   };
 };
 
+/** To be called within a `describe`: after each test nothing is left of what it opened. */
+export const useSubject = (subject: Subject) => {
+  const { installation } = subject;
+  const opened: ContainerRuntime[] = [];
+  const open = (of = installation): ContainerRuntime => {
+    const runtime = subject.open(of);
+    opened.push(runtime);
+    return runtime;
+  };
+  const options = (program: Program, more: Partial<ContainerOptions> = {}) => toOptions(program, installation, more);
+  const startNew = async (runtime: ContainerRuntime, program: Program) => {
+    const output = collect();
+    const container = await runtime.create(options(program));
+    await container.start(output.sink);
+    return { container, output };
+  };
+
+  afterEach(async () => {
+    for (const runtime of opened.splice(0)) {
+      for (const { id } of await runtime.list()) await runtime.open(id).remove();
+      await runtime.close();
+    }
+  });
+  return { open, options, startNew };
+};
+
 /** Holds a runtime to the contract in `container-runtime.ts`. */
 export const describeConformance = (name: string, subject: Subject): void => {
   describe(`${name} keeps the contract`, () => {
     const { installation } = subject;
-    const opened: ContainerRuntime[] = [];
-    const open = (of = installation): ContainerRuntime => {
-      const runtime = subject.open(of);
-      opened.push(runtime);
-      return runtime;
-    };
-    const options = (program: Program, more: Partial<ContainerOptions> = {}) => toOptions(program, installation, more);
-    const startNew = async (runtime: ContainerRuntime, program: Program) => {
-      const output = collect();
-      const container = await runtime.create(options(program));
-      await container.start(output.sink);
-      return { container, output };
-    };
-
-    afterEach(async () => {
-      for (const runtime of opened.splice(0)) {
-        for (const { id } of await runtime.list()) await runtime.open(id).remove();
-        await runtime.close();
-      }
-    });
+    const { open, options, startNew } = useSubject(subject);
 
     test('a program runs to its end: output by stream, exit code, times', async () => {
       const { container, output } = await startNew(open(), PROGRAMS.both);
       const report = await container.ended();
-      expect(report).toMatchObject({ kind: 'exited', exit_code: 3, oom_killed: false });
+      expect(report).toMatchObject({ kind: 'exited', exit_code: 3, memory: FINE, outside_signal: null });
       expect(output.stdout().toString()).toBe('out\n');
       expect(output.stderr().toString()).toBe('err\n');
       if (report.kind !== 'exited') throw new Error('unreachable');
@@ -149,10 +177,12 @@ export const describeConformance = (name: string, subject: Subject): void => {
       expect(await runtime.list()).toMatchObject([{ id: container.id, state: 'ended' }]);
     });
 
-    test('a program that is not in the image is start_failed, one that the shell misses is not', async () => {
+    test('a program that is not in the image, or no program, is start_failed, one that the shell misses is not', async () => {
       const runtime = open();
       const absent = await startNew(runtime, PROGRAMS.absent);
       expect(await absent.container.ended()).toMatchObject({ kind: 'start_failed', exit_code: 127 });
+      const folder = await startNew(runtime, PROGRAMS.folder);
+      expect(await folder.container.ended()).toMatchObject({ kind: 'start_failed', exit_code: 126 });
       const missed = await startNew(runtime, PROGRAMS.shell_finds_nothing);
       expect(await missed.container.ended()).toMatchObject({ kind: 'exited', exit_code: 127 });
     });
@@ -177,22 +207,24 @@ export const describeConformance = (name: string, subject: Subject): void => {
     test('stop ends a program, politely first', async () => {
       const { container } = await startNew(open(), PROGRAMS.sleeper);
       await container.stop(10);
-      expect(await container.ended()).toMatchObject({ kind: 'exited', exit_code: 143, oom_killed: false });
+      expect(await container.ended()).toMatchObject({
+        kind: 'exited',
+        exit_code: 143,
+        memory: FINE,
+        outside_signal: null,
+      });
       await container.stop(10);
     });
 
     test('stop kills what ignores TERM once the grace time is over', async () => {
       const { container } = await startNew(open(), PROGRAMS.stubborn);
       await container.stop(1);
-      expect(await container.ended()).toMatchObject({ kind: 'exited', exit_code: 137, oom_killed: false });
-    });
-
-    test('running out of memory is told apart from being killed', async () => {
-      const runtime = open();
-      const hungry = await startNew(runtime, PROGRAMS.hungry);
-      expect(await hungry.container.ended()).toMatchObject({ kind: 'exited', exit_code: 137, oom_killed: true });
-      const suicide = await startNew(runtime, PROGRAMS.suicide);
-      expect(await suicide.container.ended()).toMatchObject({ kind: 'exited', exit_code: 137, oom_killed: false });
+      expect(await container.ended()).toMatchObject({
+        kind: 'exited',
+        exit_code: 137,
+        memory: FINE,
+        outside_signal: null,
+      });
     });
 
     test('a container that someone else removes is reported as removed', async () => {

@@ -17,6 +17,10 @@ import type { ExitReport, Network, Profile } from '@berth/domain';
  *   output). It survives a broken stream, a restarted engine and a lost event: only `inspect` decides. It never hangs
  *   for ever on a dead connection.
  * - `stop` and `remove` may be called twice, at any time, by anyone: gone already is success.
+ * - `follow` takes the place of `start` where another worker started the container: it reads the same output from the engine's own
+ *   log, also after the end, and hands on what comes after the bytes that are stored already. It is called at most once.
+ * - `pause` and `unpause` may be called twice, at any time, by anyone: a container that is not running, or not paused, is success.
+ *   A paused container runs no instruction; it can be stopped and removed like any other.
  * - `sink` is called for each piece of output, in the order of arrival, and must return at once. The runtime reads on whatever
  *   happens: a reader that stalls would block the job's own writes.
  *
@@ -29,8 +33,8 @@ export interface ContainerRuntime {
   resolveImage(image: string): Promise<Image>;
   /** Faults: `name_taken`, `image_not_found`, `start_failed` (the options name something the engine refuses). */
   create(options: ContainerOptions): Promise<Container>;
-  /** Every container with our label on this engine, running or not. Foreign ones are never listed. */
-  list(): Promise<ContainerSummary[]>;
+  /** Every container with our label on this engine, or those of one job, running or not. Foreign ones are never listed. */
+  list(job_id?: string): Promise<ContainerSummary[]>;
   /** A handle on a container of `list`. It has no sink: its output is not read. */
   open(id: string): Container;
   close(): Promise<void>;
@@ -40,15 +44,24 @@ export interface Container {
   readonly id: string;
   /**
    * Faults: `start_failed` (the engine refuses: no such user, not a directory); `not_found`; `engine_unavailable`, which
-   * leaves open whether the program runs: `ended` still tells, and `remove` makes sure that it does not.
+   * leaves open whether the program runs: `ended` still tells, and `remove` makes sure that it does not. Where the connection
+   * breaks, the output is taken up again from the engine's log; `onGap` is called as it is by `follow`.
    */
-  start(sink: OutputSink): Promise<void>;
+  start(sink: OutputSink, onGap?: () => void): Promise<void>;
+  /**
+   * Reads the output of a container that has been started already, from the given position on, and returns once the reading has begun;
+   * `ended` waits for it as it does after `start`. Faults: `not_found`, `engine_unavailable`.
+   */
+  follow(sink: OutputSink, from: OutputPosition): Promise<void>;
   /**
    * A program that is not in the image, or not executable, is only found out by the container's init process: that is a report of
    * its own, `start_failed`. On a container that is never started it waits until that is removed, and on an engine that
    * is away until it is back. Rejects with `engine_unavailable` when the runtime is closed or the engine refused the start.
    */
   ended(): Promise<ExitReport>;
+  /** Stands still until `unpause`: nothing of it runs. */
+  pause(): Promise<void>;
+  unpause(): Promise<void>;
   /** TERM, then KILL after the grace time. Returns when the container is dead or gone. */
   stop(grace_seconds: number): Promise<void>;
   /** Kills it if it still runs. */
@@ -58,6 +71,21 @@ export interface Container {
 export type OutputStream = 'stdout' | 'stderr';
 /** `chunk` is only valid during the call: copy what you keep. */
 export type OutputSink = (stream: OutputStream, chunk: Buffer) => void;
+
+/** How much of one stream is stored already. */
+export interface StreamPosition {
+  bytes: number;
+  /** The last of those bytes, up to 1 KiB: they must stand right before what comes next, or something was lost. */
+  tail: Buffer;
+}
+
+/** Where a container's output is taken up again. */
+export interface OutputPosition {
+  stdout: StreamPosition;
+  stderr: StreamPosition;
+  /** Called before the first byte after a gap: the engine has thrown away output that nobody had read. At most once. */
+  onGap: () => void;
+}
 
 export interface EngineInfo {
   /** Two workers on one engine see the same id, also after it was restarted. */
@@ -108,6 +136,7 @@ export interface ContainerSummary {
   name: string;
   labels: ContainerLabels;
   state: 'created' | 'running' | 'ended';
+  paused: boolean;
 }
 
 export type FaultCode =
@@ -121,7 +150,7 @@ export type FaultCode =
 /** The engine's fault, sorted by its status code, never by its text. */
 export class RuntimeFault extends Error {
   readonly code: FaultCode;
-  /** Whether the same call may succeed later without anyone changing the job. */
+  /** Whether the same call may succeed later without anyone changing the job: then the fault is the engine's or its machine's. */
   readonly retryable: boolean;
   /** With `start_failed`, the exit code that the engine gave the container: 127 not found, 126 not executable. */
   readonly exit_code: number | null;

@@ -1,29 +1,47 @@
 import { createHash } from 'node:crypto';
-import type { ExitReport } from '@berth/domain';
+import type { ExitReport, MemoryReport } from '@berth/domain';
 import {
   type Container,
   type ContainerOptions,
   type ContainerRuntime,
   type ContainerSummary,
   type EngineInfo,
+  type OutputPosition,
   type OutputSink,
   type OutputStream,
   RuntimeFault,
 } from './container-runtime.js';
+import { createSkip } from './output-position.js';
+
+export interface FakeWrite {
+  stream: OutputStream;
+  data: string | Buffer;
+  /** Written so long after what stands before it. Without it, in the same moment. */
+  after_ms?: number;
+}
 
 /** What a fake container does once it is started. Everything left out is what `true` does. */
 export interface FakeProgram {
-  output?: { stream: OutputStream; data: string | Buffer }[];
+  output?: FakeWrite[];
   exit_code?: number;
+  /** The kernel killed a process of it for want of memory: its own, or a child's where it ends with another exit code. */
   oom_killed?: boolean;
+  /** What the engine itself says of that. By default the truth. */
+  oom_flag?: boolean;
   /** It runs until this settles; without it, it ends as soon as it has started. */
   until?: Promise<unknown>;
   /** It lives through TERM, so that `stop` needs its grace time and KILL. */
   ignores_term?: boolean;
   /** The engine refuses to start it, with this exit code. */
   refused?: number;
+  /** The refusal is the engine's own trouble, and another time may do. */
+  refused_for_now?: boolean;
+  /** Its working directory cannot be one: the engine refuses to create it. */
+  bad_workdir?: boolean;
   /** Init starts and finds no such program. */
   missing?: boolean;
+  /** Init starts, finds the program and may not run it. */
+  not_executable?: boolean;
 }
 
 export interface FakeEngineOptions {
@@ -39,7 +57,14 @@ interface FakeContainer {
   options: ContainerOptions;
   program: FakeProgram;
   state: ContainerSummary['state'];
+  /** While it is paused, an end that is due waits. */
+  paused: boolean;
+  due: ExitReport | undefined;
   killed: boolean;
+  outside_signal: number | null;
+  /** What the engine has kept of its output. */
+  log: { stream: OutputStream; bytes: Buffer }[];
+  readers: OutputSink[];
   end: (report: ExitReport) => void;
   report: Promise<ExitReport>;
   started_at: number | null;
@@ -50,6 +75,10 @@ export interface FakeEngine {
   readonly containers: Map<string, FakeContainer>;
   /** Someone else's `docker rm -f`. */
   removeExternally(id: string): void;
+  /** Someone else's `docker kill`: the program dies of the signal, unless it ignores TERM and it is that. */
+  killExternally(id: string, signal: number): void;
+  /** The engine throws away the oldest output that it has kept, as it does with that of a chatterbox. */
+  forgetOutput(id: string, writes: number): void;
   /** The engine dies and comes back: what ran is dead. */
   restart(): void;
 }
@@ -64,8 +93,17 @@ export const createFakeEngine = (options: FakeEngineOptions = {}): FakeEngine =>
       const container = containers.get(id);
       if (container !== undefined) discard(containers, container);
     },
+    killExternally: (id, signal) => {
+      const container = containers.get(id);
+      if (container?.state !== 'running') return;
+      container.outside_signal = signal;
+      if (signal !== TERM || container.program.ignores_term !== true) die(container, toExit(container, 128 + signal));
+    },
+    forgetOutput: (id, writes) => {
+      containers.get(id)?.log.splice(0, writes);
+    },
     restart: () => {
-      for (const container of containers.values()) finish(container, { kind: 'engine_restarted' });
+      for (const container of containers.values()) die(container, { kind: 'engine_restarted' });
     },
   };
 };
@@ -80,10 +118,11 @@ export const createFakeRuntime = (
     return { digest: toFakeDigest(image) };
   },
   create: async (options) => openContainer(engine, addContainer(engine, options)),
-  list: async () =>
+  list: async (job_id) =>
     [...engine.containers.values()]
-      .filter(({ options }) => options.labels.installation === installation)
-      .map(({ id, options, state }) => ({ id, name: options.name, labels: options.labels, state })),
+      .filter(({ options: { labels } }) => labels.installation === installation)
+      .filter(({ options: { labels } }) => job_id === undefined || labels.job_id === job_id)
+      .map(({ id, options, state, paused }) => ({ id, name: options.name, labels: options.labels, state, paused })),
   open: (id) => openContainer(engine, engine.containers.get(id) ?? toGone(id)),
   close: async () => undefined,
 });
@@ -113,10 +152,15 @@ const addContainer = (engine: FakeEngine, options: ContainerOptions): FakeContai
     if (other.options.name === options.name) throw new RuntimeFault('name_taken', `${options.name} exists already`);
   }
   const container = toContainer(options, engine.options.program?.(options) ?? {});
+  if (container.program.bad_workdir === true) {
+    throw new RuntimeFault('start_failed', `The working directory ${options.workdir} is a file`);
+  }
   engine.containers.set(container.id, container);
   return container;
 };
 
+const TERM = 15;
+const NEW = { paused: false, due: undefined, killed: false, outside_signal: null, started_at: null };
 let made = 0;
 
 const toContainer = (options: ContainerOptions, program: FakeProgram): FakeContainer => {
@@ -126,7 +170,7 @@ const toContainer = (options: ContainerOptions, program: FakeProgram): FakeConta
     end = resolve;
   });
   const id = `fake-${made}`;
-  return { id, options, program, state: 'created', killed: false, end, report, started_at: null };
+  return { ...NEW, id, options, program, state: 'created', log: [], readers: [], end, report };
 };
 
 /** A handle on nothing: every call finds it gone. */
@@ -136,15 +180,27 @@ const toGone = (id: string): FakeContainer => {
   const labels = { job_id: '', epoch: 0, attempt: 0, deadline: 0, installation: '' };
   const shape = { name: '', image: '', argv: [], env: {}, workdir: '/', centicpus: 1, memory_mb: 6, labels };
   const options = { ...shape, network: 'none', profile: 'standard' } as const;
-  return { id, options, program: {}, state: 'ended', killed: false, end, report, started_at: null };
+  return { ...NEW, id, options, program: {}, state: 'ended', log: [], readers: [], end, report };
 };
 
 const openContainer = (engine: FakeEngine, container: FakeContainer): Container => ({
   id: container.id,
   start: async (sink) => start(container, sink),
+  follow: async (sink, from) => {
+    if (engine.containers.get(container.id) !== container) throw new RuntimeFault('not_found', 'There is no container');
+    follow(container, sink, from);
+  },
   ended: () => container.report,
+  pause: async () => {
+    if (container.state === 'running') container.paused = true;
+  },
+  unpause: async () => {
+    container.paused = false;
+    if (container.due !== undefined) finish(container, container.due);
+  },
   stop: async () => {
-    kill(container, container.program.ignores_term === true ? 137 : 143);
+    container.killed = true;
+    die(container, toExit(container, container.program.ignores_term === true ? 137 : 143));
   },
   remove: async () => discard(engine.containers, container),
 });
@@ -153,38 +209,73 @@ const start = (container: FakeContainer, sink: OutputSink): void => {
   const { program } = container;
   if (container.state !== 'created') throw new RuntimeFault('start_failed', 'The container has run already');
   if (program.refused !== undefined) {
-    throw new RuntimeFault('start_failed', 'The engine refuses to start it', { exit_code: program.refused });
+    const retryable = program.refused_for_now === true;
+    throw new RuntimeFault('start_failed', 'The engine refuses to start it', { exit_code: program.refused, retryable });
   }
   container.state = 'running';
   container.started_at = Date.now();
-  for (const { stream, data } of program.output ?? []) sink(stream, Buffer.from(data));
+  container.readers.push(sink);
+  const written = write(container, program.output ?? []);
   const end = () => finish(container, toEnd(container));
-  (program.until ?? Promise.resolve()).then(end, end);
+  Promise.all([written, program.until]).then(end, end);
+};
+
+/** At once, as far as nothing is to be waited for. */
+const write = async (container: FakeContainer, writes: FakeWrite[]): Promise<void> => {
+  for (const { stream, data, after_ms } of writes) {
+    if (after_ms !== undefined) await new Promise((resolve) => setTimeout(resolve, after_ms));
+    if (container.state !== 'running') return;
+    const bytes = Buffer.from(data);
+    container.log.push({ stream, bytes });
+    for (const reader of container.readers) reader(stream, bytes);
+  }
+};
+
+const follow = (container: FakeContainer, sink: OutputSink, from: OutputPosition): void => {
+  let gaps = 0;
+  const skip = createSkip(from, sink, () => {
+    gaps += 1;
+    if (gaps === 1) from.onGap();
+  });
+  for (const { stream, bytes } of container.log) skip.sink(stream, bytes);
+  container.readers.push(skip.sink);
+  void container.report.then(() => skip.finish(() => false));
 };
 
 const toEnd = (container: FakeContainer): ExitReport => {
-  if (container.program.missing === true) {
-    return { kind: 'start_failed', message: 'The program is not in the image', exit_code: 127 };
-  }
-  return toExit(container, container.program.exit_code ?? 0);
+  const { missing, not_executable, exit_code } = container.program;
+  if (missing === true) return { kind: 'start_failed', message: 'The program is not in the image', exit_code: 127 };
+  if (not_executable === true) return { kind: 'start_failed', message: 'It is no executable file', exit_code: 126 };
+  return toExit(container, exit_code ?? 0);
 };
 
 const toExit = (container: FakeContainer, exit_code: number): ExitReport => ({
   kind: 'exited',
   exit_code,
-  oom_killed: container.program.oom_killed === true && !container.killed,
+  memory: toMemory(container),
+  outside_signal: container.outside_signal,
   started_at: container.started_at,
   finished_at: Date.now(),
 });
 
-const kill = (container: FakeContainer, exit_code: number): void => {
-  container.killed = true;
-  finish(container, toExit(container, exit_code));
+const toMemory = ({ program, killed, outside_signal }: FakeContainer): MemoryReport => {
+  const oom_killed = program.oom_killed === true && !killed && outside_signal === null;
+  return { oom_kills: oom_killed ? 1 : 0, oom_flag: oom_killed && program.oom_flag !== false, peak_bytes: null };
+};
+
+/** A signal reaches it even where it stands still. */
+const die = (container: FakeContainer, report: ExitReport): void => {
+  container.paused = false;
+  finish(container, report);
 };
 
 /** The first end counts; one that never started has none. */
 const finish = (container: FakeContainer, report: ExitReport): void => {
   if (container.state !== 'running') return;
+  if (container.paused) {
+    container.due = report;
+    return;
+  }
   container.state = 'ended';
   container.end(report);
 };

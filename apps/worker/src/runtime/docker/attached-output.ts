@@ -1,62 +1,53 @@
-import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { OutputSink } from '../container-runtime.js';
+import { createCountedOutput } from '../output-position.js';
 import { createDemuxer } from './demuxer.js';
-import { callWithin, DEADLINES } from './engine-calls.js';
-import { toReadFault } from './faults.js';
+import { createFollower } from './followed-output.js';
+import { openAttach, type ReadOutput, readToEnd, untilQuiet } from './output-stream.js';
 
-export interface AttachedOutput {
-  /** Resolves at the output's end, or once `quiet_ms` have passed without a byte: a stray child may hold the pipe. */
-  drained(quiet_ms: number): Promise<void>;
-  close(): void;
+/** The end of the output and that of the container come close together. Where they do not, the stream has broken. */
+const TOGETHER_MS = 1_000;
+
+export interface AttachOptions {
+  sink: OutputSink;
+  onGap: () => void;
+  /** Whether the engine may have been away since the container was started. */
+  wasEngineAway: () => boolean;
 }
 
 /**
  * Attaches to a container that has not started. The reader takes whatever comes at once and never pauses: the engine would pass
- * a pause on to the job's own writes. That the stream ends proves nothing about the container.
+ * a pause on to the job's own writes. That the stream ends proves nothing about the container: where it ends before the
+ * container does, or the engine may have been away, the rest is read from the engine's log.
  */
-export const attachOutput = async (container: Docker.Container, sink: OutputSink): Promise<AttachedOutput> => {
-  const stream = await callWithin(DEADLINES.read, (abortSignal) => attach(container, abortSignal)).catch(
-    (error: unknown) => {
-      throw toReadFault(error);
-    },
-  );
-  const demuxer = createDemuxer(sink);
+export const attachOutput = async (container: Docker.Container, options: AttachOptions): Promise<ReadOutput> => {
+  const stream = await openAttach(container);
+  const output = createCountedOutput(options.sink);
+  const demuxer = createDemuxer(output.sink);
+  const follower = createFollower(container, output, options.onGap);
+  const ending = new AbortController();
+  let closed = false;
   let last_byte = 0;
-  stream.on('data', (chunk: Buffer) => {
+  const reading = readToEnd(stream, (chunk) => {
     last_byte = performance.now();
     demuxer.push(chunk);
   });
-  const over = new Promise<void>((resolve) => {
-    stream.once('end', () => resolve());
-    stream.once('close', () => resolve());
-    stream.on('error', () => resolve());
+  const checked = reading.then(async (in_order) => {
+    await delay(TOGETHER_MS, undefined, { signal: ending.signal }).catch(() => undefined);
+    const whole = ending.signal.aborted && in_order && !options.wasEngineAway();
+    if (!whole && !closed) follower.begin();
   });
   return {
-    drained: (quiet_ms) => untilQuiet(over, quiet_ms, () => last_byte),
+    drained: async (quiet_ms) => {
+      ending.abort();
+      if ((await untilQuiet(checked, quiet_ms, () => last_byte)) === 'over') await follower.drained(quiet_ms);
+    },
     close: () => {
+      closed = true;
+      ending.abort();
       stream.destroy();
+      follower.close();
     },
   };
-};
-
-/** `_query` and an empty `_body`: a body would be taken for input. */
-const attach = async (container: Docker.Container, abortSignal: AbortSignal): Promise<Duplex> => {
-  const options = { hijack: true, _query: { stream: true, stdout: true, stderr: true }, _body: {}, abortSignal };
-  return (await container.attach(options as Docker.ContainerAttachOptions)) as unknown as Duplex;
-};
-
-const untilQuiet = async (over: Promise<void>, quiet_ms: number, lastByte: () => number): Promise<void> => {
-  const begun = performance.now();
-  let timer: NodeJS.Timeout | undefined;
-  const quiet = new Promise<void>((resolve) => {
-    const check = () => {
-      const left = Math.max(begun, lastByte()) + quiet_ms - performance.now();
-      if (left <= 0) resolve();
-      else timer = setTimeout(check, left);
-    };
-    check();
-  });
-  await Promise.race([over, quiet]);
-  clearTimeout(timer);
 };

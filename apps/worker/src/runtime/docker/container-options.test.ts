@@ -57,7 +57,7 @@ const toGolden = (o: ContainerOptions) => ({
   IpcMode: 'private',
   AutoRemove: false,
   RestartPolicy: { Name: 'no', MaximumRetryCount: 0 },
-  LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
+  LogConfig: { Type: 'local', Config: { 'max-size': '32000000', 'max-file': '2', compress: 'false' } },
   Runtime: 'crun',
   NetworkMode: o.network === 'none' ? 'none' : 'egress-id',
   NanoCpus: o.centicpus * 10_000_000,

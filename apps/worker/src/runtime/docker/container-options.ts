@@ -56,6 +56,18 @@ const toHostConfig = (options: ContainerOptions, engine: EngineChoices) => ({
   Mounts: options.network === 'none' && engine.hosts_file !== undefined ? [toHostsMount(engine.hosts_file)] : [],
 });
 
+/**
+ * Of the engine's own log at least so much is kept of a container, and at most twice as much. It is read only where a worker takes a running
+ * container over (docs/decisions/0004). Lines are kept with some 28 bytes more each, so the default limit of a job's log
+ * fits where lines have 17 bytes on average.
+ */
+export const KEPT_LOG_BYTES = 32_000_000;
+/** The only driver of the engine that keeps every byte as it is. */
+const LOG_CONFIG = {
+  Type: 'local',
+  Config: { 'max-size': String(KEPT_LOG_BYTES), 'max-file': '2', compress: 'false' },
+} as const;
+
 /** The same for every container. Seccomp and AppArmor are the engine's defaults, which hold where nothing is said. */
 const FIXED = {
   Privileged: false,
@@ -69,7 +81,7 @@ const FIXED = {
   IpcMode: 'private',
   AutoRemove: false,
   RestartPolicy: { Name: 'no', MaximumRetryCount: 0 },
-  LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
+  LogConfig: LOG_CONFIG,
 } as const;
 
 const toNetworkMode = (options: ContainerOptions, engine: EngineChoices): string => {

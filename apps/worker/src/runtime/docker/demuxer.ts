@@ -13,9 +13,9 @@ export interface Demuxer {
 /**
  * Splits the engine's multiplexed output: frames of an 8-byte header (type, three zeros, length big-endian) and a
  * payload. A payload is handed on in the pieces it arrives in, as views of the chunk, so that a frame of any size costs
- * no memory, and a chunk of any number of frames no stack.
+ * no memory, and a chunk of any number of frames no stack. `onFrame` is told of each frame before its payload.
  */
-export const createDemuxer = (sink: OutputSink): Demuxer => {
+export const createDemuxer = (sink: OutputSink, onFrame?: (stream: OutputStream, length: number) => void): Demuxer => {
   const header = Buffer.alloc(HEADER_BYTES);
   let filled = 0;
   let left = 0;
@@ -32,6 +32,7 @@ export const createDemuxer = (sink: OutputSink): Demuxer => {
     broken = type >= STREAMS.length || header.readUIntBE(1, 3) !== 0;
     stream = STREAMS[type] ?? null;
     left = header.readUInt32BE(4);
+    if (stream !== null && !broken) onFrame?.(stream, left);
     return taken;
   };
 

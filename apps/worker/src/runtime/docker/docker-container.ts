@@ -1,11 +1,17 @@
+import type { ExitReport } from '@berth/domain';
 import type Docker from 'dockerode';
 import { type Container, RuntimeFault } from '../container-runtime.js';
-import { type AttachedOutput, attachOutput } from './attached-output.js';
+import { attachOutput } from './attached-output.js';
 import { type EndWatch, watchEnd } from './container-end.js';
 import { callWithin, DEADLINES } from './engine-calls.js';
 import type { EngineEvents } from './engine-events.js';
-import { ignoring, toEngineText, toReadFault, toStatusCode } from './faults.js';
+import { ignoring, toReadFault, toStatusCode } from './faults.js';
+import { followOutput } from './followed-output.js';
 import type { LifecycleGate } from './lifecycle-gate.js';
+import type { MemoryWitness } from './memory-witness.js';
+import type { ReadOutput } from './output-stream.js';
+import type { OwnStops } from './own-stops.js';
+import { judgeRefusal } from './refusals.js';
 
 /** How long after the end the output may be silent before it is taken to be over. */
 const QUIET_MS = 2_000;
@@ -17,6 +23,8 @@ export interface DockerContainerOptions {
   docker: Docker;
   events: EngineEvents;
   gate: LifecycleGate;
+  memory: MemoryWitness;
+  stops: OwnStops;
   isEngineUp: () => Promise<boolean>;
   /** Has `stop` called when the runtime closes. Gives back the function that takes this back. */
   onClose: (stop: () => void) => () => void;
@@ -24,15 +32,15 @@ export interface DockerContainerOptions {
 
 /** `created`: we made it just now, so it has not run. */
 export const createDockerContainer = (options: DockerContainerOptions, id: string, created: boolean): Container => {
-  const { docker, events, gate, isEngineUp } = options;
+  const { docker, events, gate, stops } = options;
   const container = docker.getContainer(id);
   let watch: EndWatch | undefined;
-  let output: AttachedOutput | undefined;
+  let output: ReadOutput | undefined;
+  let noteGap = () => {};
   let started = false;
-  let killed = false;
 
   const beginWatch = (fresh: boolean): EndWatch => {
-    const begun = watchEnd({ docker, container, events, wasKilled: () => killed, fresh, isEngineUp });
+    const begun = watchEnd({ ...options, container, wasKilled: () => stops.has(id), fresh });
     const forget = options.onClose(() => {
       begun.stop();
       output?.close();
@@ -43,15 +51,18 @@ export const createDockerContainer = (options: DockerContainerOptions, id: strin
 
   return {
     id,
-    start: async (sink) => {
+    start: async (sink, onGap = () => undefined) => {
       if (started) throw new Error('a container is started once');
       started = true;
+      noteGap = onGap;
       await events.opened;
       await gate.pass(async () => {
         if (!created) await requireCreated(container);
-        output = await attachOutput(container, sink);
+        const { connection } = events;
+        const wasEngineAway = () => connection === null || events.connection !== connection;
+        output = await attachOutput(container, { sink, onGap, wasEngineAway });
         watch = beginWatch(true);
-        await startOnce(container).catch((error: unknown) => {
+        await startOnce(docker, container).catch((error: unknown) => {
           if (isRefusal(error)) {
             watch?.stop();
             output?.close();
@@ -60,22 +71,47 @@ export const createDockerContainer = (options: DockerContainerOptions, id: strin
         });
       });
     },
+    follow: async (sink, from) => {
+      if (started) throw new Error('the output of a container is read once');
+      started = true;
+      noteGap = from.onGap;
+      output = await followOutput(container, sink, from);
+      watch ??= beginWatch(false);
+    },
     ended: async () => {
       watch ??= beginWatch(false);
       const report = await watch.report;
-      await output?.drained(QUIET_MS);
-      output?.close();
+      if (output) await readOut(output, watch, { report, noteGap });
       return report;
     },
-    stop: async (grace_seconds) => {
-      killed = true;
-      await stopOnce(container, grace_seconds);
-    },
-    remove: async () => {
-      killed = true;
-      await gate.pass(() => removeOnce(container));
-    },
+    ...toControls(container, options),
   };
+};
+
+/** What anyone may do to it, at any time. */
+const toControls = (container: Docker.Container, { gate, stops }: Pick<DockerContainerOptions, 'gate' | 'stops'>) => ({
+  pause: () => setPaused(container, true),
+  unpause: () => setPaused(container, false),
+  stop: (grace_seconds: number) => {
+    stops.add(container.id);
+    return stopOnce(container, grace_seconds);
+  },
+  remove: () => {
+    stops.add(container.id);
+    return gate.pass(() => removeOnce(container));
+  },
+});
+
+interface Ending {
+  report: ExitReport;
+  noteGap: () => void;
+}
+
+/** What a container wrote that outlived its engine and was over before the next one came up, nobody has. */
+const readOut = async (output: ReadOutput, watch: EndWatch, { report, noteGap }: Ending): Promise<void> => {
+  await output.drained(QUIET_MS);
+  output.close();
+  if (report.kind === 'exited' && !(await watch.sawEnd())) noteGap();
 };
 
 /** Anything but a refusal leaves open whether the program runs, so its end is still watched for. */
@@ -94,28 +130,35 @@ const inspect = (container: Docker.Container): Promise<Docker.ContainerInspectIn
   });
 
 /** 304: it runs already, which is what we want. */
-const startOnce = async (container: Docker.Container): Promise<void> => {
+const startOnce = async (docker: Docker, container: Docker.Container): Promise<void> => {
   try {
     await callWithin(DEADLINES.start, (abortSignal) => container.start({ abortSignal }));
   } catch (error) {
-    if (toStatusCode(error) !== 304) await judgeStart(container, error);
+    if (toStatusCode(error) !== 304) await judgeStart(docker, container, error);
   }
 };
 
-/**
- * A lost reply says nothing: the program may run. A refusal leaves the container as it was created, with the exit code
- * that a shell would give: 127 not found, 126 not executable, 128 for anything else, which may be the engine's own trouble.
- */
-const judgeStart = async (container: Docker.Container, error: unknown): Promise<void> => {
-  const { State } = await inspect(container);
+/** A lost reply says nothing: the program may run. A refusal leaves the container as it was created. */
+const judgeStart = async (docker: Docker, container: Docker.Container, error: unknown): Promise<void> => {
+  const { State, Config, HostConfig, Image } = await inspect(container);
   if (State.Status !== 'created') return;
   if (toStatusCode(error) === undefined) throw toReadFault(error);
-  const jobs_fault = toStatusCode(error) !== 500 || State.ExitCode === 127 || State.ExitCode === 126;
-  throw new RuntimeFault('start_failed', `The program could not be started: ${toEngineText(error)}`, {
-    retryable: !jobs_fault,
-    exit_code: State.ExitCode,
-    cause: error,
-  });
+  const body = { ...Config, Hostname: '', Image, HostConfig };
+  throw await judgeRefusal(docker, { at: 'start', body, error, exit_code: State.ExitCode });
+};
+
+/** 404: gone. 409: not running, or paused already. Where an engine has another word for it, it is asked how things stand. */
+const setPaused = async (container: Docker.Container, paused: boolean): Promise<void> => {
+  try {
+    await callWithin(DEADLINES.read, (abortSignal) =>
+      paused ? container.pause({ abortSignal }) : container.unpause({ abortSignal }),
+    );
+  } catch (error) {
+    if (toStatusCode(error) === 404 || toStatusCode(error) === 409) return;
+    if (toStatusCode(error) === undefined) throw toReadFault(error);
+    const { State } = await inspect(container);
+    if (State.Running && State.Paused !== paused) throw toReadFault(error);
+  }
 };
 
 /** 304: not running. 404: gone. 409: on its way. Where the engine cannot do it politely in time, KILL. */

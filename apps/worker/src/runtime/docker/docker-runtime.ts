@@ -1,17 +1,20 @@
 import type Docker from 'dockerode';
 import type { Container, ContainerOptions, ContainerRuntime, ContainerSummary } from '../container-runtime.js';
 import { RuntimeFault } from '../container-runtime.js';
-import { INSTALLATION_LABEL, parseLabels } from './container-labels.js';
+import { INSTALLATION_LABEL, JOB_LABEL, parseLabels } from './container-labels.js';
 import { toCreateBody } from './container-options.js';
 import { createDockerContainer } from './docker-container.js';
 import { callWithin, DEADLINES, isAnswering, openEngine } from './engine-calls.js';
 import { describeEngine, type EngineDescription } from './engine-description.js';
 import { type EngineEvents, openEngineEvents } from './engine-events.js';
-import { toCreateFault, toReadFault } from './faults.js';
+import { toCreateFault, toReadFault, toStatusCode } from './faults.js';
 import { prepareHostsFile } from './hosts-file.js';
 import { createImages } from './images.js';
 import { createLifecycleGate, type LifecycleGate } from './lifecycle-gate.js';
+import { createMemoryWitness, type MemoryWitnessOptions } from './memory-witness.js';
 import { createNetworks, type Networks } from './networks.js';
+import { createOwnStops } from './own-stops.js';
+import { judgeRefusal } from './refusals.js';
 
 export interface DockerRuntimeOptions {
   /** Labels our containers, and hides those of any other installation from us. */
@@ -22,6 +25,8 @@ export interface DockerRuntimeOptions {
   oci_runtime?: string | undefined;
   /** An image that holds `true`, for the probe. It is not pulled: until it has been resolved, the engine's default is used. */
   probe_image?: string | undefined;
+  /** Where the machine shows what became of a container's memory. By default the usual places. */
+  memory?: MemoryWitnessOptions | undefined;
 }
 
 const PULL_LIMIT_MS = 600_000;
@@ -36,7 +41,9 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
   const described = remember(() => describeEngine(docker, options));
   const sizedGate = remember(async () => createLifecycleGate(LIFECYCLE_SLOTS_PER_CPU * (await described.get()).cpus));
   const gate: LifecycleGate = { pass: async (call) => (await sizedGate.get()).pass(call) };
-  const stops = new Set<() => void>();
+  const memory = createMemoryWitness(options.memory);
+  const stops = createOwnStops();
+  const closings = new Set<() => void>();
   let events: EngineEvents | undefined;
   let closed = false;
 
@@ -47,11 +54,11 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
     requireOpen();
     events ??= openEngineEvents(docker, options.installation);
     const onClose = (stop: () => void) => {
-      stops.add(stop);
-      return () => stops.delete(stop);
+      closings.add(stop);
+      return () => closings.delete(stop);
     };
     const isEngineUp = () => isAnswering(options.engine);
-    return createDockerContainer({ docker, events, gate, isEngineUp, onClose }, id, created);
+    return createDockerContainer({ docker, events, gate, memory, stops, isEngineUp, onClose }, id, created);
   };
 
   return {
@@ -70,11 +77,12 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
       );
       return open(id, true);
     },
-    list: () => listContainers(docker, options.installation),
+    list: (job_id) => listContainers(docker, options.installation, job_id),
     open: (id) => open(id, false),
     close: async () => {
       closed = true;
-      for (const stop of stops) stop();
+      for (const stop of closings) stop();
+      memory.close();
       await events?.close();
     },
   };
@@ -107,25 +115,28 @@ type Engine = EngineDescription & { egress_network: string | undefined; probe_im
  * job's, so the file is put back and the call made once more.
  */
 const createContainer = async (docker: Docker, options: ContainerOptions, engine: Engine): Promise<string> => {
+  const body = toCreateBody(options, engine);
+  const create = () => createOnce(docker, options.name, body);
   try {
-    return await createOnce(docker, options, engine);
+    return await create().catch(async (error: unknown) => {
+      const may_lack_hosts =
+        toStatusCode(error) === 400 && options.network === 'none' && engine.hosts_file !== undefined;
+      if (!may_lack_hosts || engine.probe_image === undefined) throw error;
+      await prepareHostsFile(docker, engine.probe_image).catch(() => undefined);
+      return await create();
+    });
   } catch (error) {
-    const refused = error instanceof RuntimeFault && error.code === 'start_failed';
-    if (!refused || options.network !== 'none' || engine.hosts_file === undefined) throw error;
-    if (engine.probe_image === undefined) throw error;
-    await prepareHostsFile(docker, engine.probe_image).catch(() => undefined);
-    return await createOnce(docker, options, engine);
+    const is_unclear = toStatusCode(error) === 400 || toStatusCode(error) === 500;
+    throw is_unclear ? await judgeRefusal(docker, { at: 'create', body, error }) : toCreateFault(error);
   }
 };
 
 /** The name goes into the URL, all else into the body: what stands in a URL ends up in logs. */
-const createOnce = async (docker: Docker, options: ContainerOptions, engine: Engine): Promise<string> => {
-  const request = { _query: { name: options.name }, _body: toCreateBody(options, engine) };
+const createOnce = async (docker: Docker, name: string, body: object): Promise<string> => {
+  const request = { _query: { name }, _body: body };
   const container = await callWithin(DEADLINES.create, (abortSignal) =>
     docker.createContainer({ ...request, abortSignal } as Docker.ContainerCreateOptions),
-  ).catch((error: unknown) => {
-    throw toCreateFault(error);
-  });
+  );
   return container.id;
 };
 
@@ -136,8 +147,12 @@ const STATES: Record<string, ContainerSummary['state']> = {
   restarting: 'running',
 };
 
-const listContainers = async (docker: Docker, installation: string): Promise<ContainerSummary[]> => {
-  const filters = { label: [`${INSTALLATION_LABEL}=${installation}`] };
+const listContainers = async (
+  docker: Docker,
+  installation: string,
+  job_id: string | undefined,
+): Promise<ContainerSummary[]> => {
+  const filters = { label: [`${INSTALLATION_LABEL}=${installation}`, ...(job_id ? [`${JOB_LABEL}=${job_id}`] : [])] };
   const found = await callWithin(DEADLINES.read, (abortSignal) =>
     docker.listContainers({ all: true, filters, abortSignal }),
   ).catch((error: unknown) => {
@@ -147,6 +162,6 @@ const listContainers = async (docker: Docker, installation: string): Promise<Con
     const labels = parseLabels(c.Labels);
     if (labels === undefined) return [];
     const name = (c.Names[0] ?? '').replace(/^\//, '');
-    return [{ id: c.Id, name, labels, state: STATES[c.State] ?? 'ended' }];
+    return [{ id: c.Id, name, labels, state: STATES[c.State] ?? 'ended', paused: c.State === 'paused' }];
   });
 };

@@ -35,7 +35,7 @@ describe('callWithin', () => {
 
 describe('faults', () => {
   test.each([
-    [400, 'start_failed', false],
+    [413, 'start_failed', false],
     [404, 'image_not_found', false],
     [409, 'name_taken', false],
     [500, 'engine_unavailable', true],

@@ -6,23 +6,25 @@ export const toStatusCode = (error: unknown): number | undefined => {
   return typeof error.statusCode === 'number' ? error.statusCode : undefined;
 };
 
-/** What the engine says of it, for people. Nothing is ever decided by it. */
-export const toEngineText = (error: unknown): string => {
+/** What the engine says of it, for people: without the folders of its machine. Nothing is ever decided by it. */
+export const toEngineText = (error: unknown): string => withoutFolders(toText(error).trim()).slice(0, 500);
+
+const toText = (error: unknown): string => {
   const json = error instanceof Error && 'json' in error ? error.json : undefined;
   if (typeof json === 'object' && json !== null && 'message' in json && typeof json.message === 'string') {
-    return json.message.trim().slice(0, 500);
+    return json.message;
   }
-  if (!(error instanceof Error)) return 'unknown error';
-  return error.message
-    .replace(/^\(HTTP code \d+\) [^-]*- /, '')
-    .trim()
-    .slice(0, 500);
+  return error instanceof Error ? error.message.replace(/^\(HTTP code \d+\) [^-]*- /, '') : 'unknown error';
 };
+
+/** An engine keeps a container's files below a folder that is named by a hash; what follows is the path in the container. */
+const withoutFolders = (text: string): string =>
+  text.replace(/(?:\/[^\s/:"'`]+)*\/[0-9a-f]{32,64}(?:-init)?(?:\/(?:merged|diff|work|rootfs)(?![^\s/:"'`]))?/g, '');
 
 type Codes = Partial<Record<number, FaultCode>>;
 
 const READ_CODES: Codes = { 404: 'not_found' };
-const CREATE_CODES: Codes = { 400: 'start_failed', 404: 'image_not_found', 409: 'name_taken', 413: 'start_failed' };
+const CREATE_CODES: Codes = { 404: 'image_not_found', 409: 'name_taken', 413: 'start_failed' };
 /** A registry that knows nothing of the image, or not for us, answers 404; a reference it cannot read, 400. */
 const PULL_CODES: Codes = { 400: 'image_not_found', 404: 'image_not_found' };
 
