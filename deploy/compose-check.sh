@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves docker-compose.yml on this machine: builds the images, brings everything up under a name of its own, runs jobs, scales
-# to four workers, restarts Redis, takes everything down again and looks that nothing is left. Touches no running Berth.
+# to four workers, kills each of its processes, restarts Redis, backs up and restores, takes everything down again and looks that
+# nothing is left. Touches no running Berth.
 #
 # Usage: deploy/compose-check.sh
 # Needs bash, curl, a Docker engine and compose (v2, or docker-compose from 1.29 on). Where no image registry answers it also
@@ -135,6 +136,56 @@ docker run --rm --network "${COMPOSE_PROJECT_NAME}_data" busybox:stable nc -w 2 
 probe=$(submit "{\"network\": \"egress\", \"cpus\": 0.5, \"command\": \"nc -w 2 $redis_address 6379 </dev/null && echo open || echo closed\"}")
 [ "$(api "$base/v1/jobs/$probe?wait=30" | field stdout)" = 'closed\n' ] || fail 'a job reaches Redis'
 echo '   it does not reach Redis'
+
+# As a process that dies: the engine takes `docker kill` for a person's wish and leaves the container down. -1 is everything in the
+# container but its init, which then ends too.
+kill_inside() { docker exec --user "$2" "$1" sh -c 'kill -9 -1' >/dev/null 2>&1 || true; }
+restarts_of() { docker inspect --format '{{.RestartCount}}' "$1"; }
+came_back() { [ "$(restarts_of "$1")" -gt "$2" ] && [ "$(docker inspect --format '{{.State.Running}}' "$1")" = true ]; }
+# $1: service, $2: the account of its process.
+kill_service() {
+  local container before
+  for container in $(containers_of "$project_label" --filter "label=com.docker.compose.service=$1"); do
+    before=$(restarts_of "$container")
+    kill_inside "$container" "$2"
+    until_true 30 came_back "$container" "$before" || fail "$1 was killed and did not come back"
+  done
+  # The API is published on another port each time, as any free one was asked for.
+  until_true 60 find_api || fail "the API does not answer after $1 was killed"
+}
+find_api() {
+  address=$(compose port api 8000) && base=http://$address
+  api "$base/health"
+}
+
+say 'every process is killed while a job runs'
+timed 'back to one worker' up 1
+until_true 30 find_api || fail 'the API is not back'
+survivor=$(submit '{"command": "echo begin; sleep 25; echo end", "cpus": 0.5}')
+is_running() { [ "$(api "$base/v1/jobs/$survivor" | field state)" = running ]; }
+until_true 30 is_running || fail 'the job does not run'
+timed 'reaper killed, and back' kill_service reaper 0
+timed 'worker killed, and back' kill_service worker 0
+timed 'API killed, and back' kill_service api node
+find_api >/dev/null
+timed 'Redis killed, and back' kill_service redis redis
+find_api >/dev/null
+api "$base/v1/jobs/$survivor?wait=60" >"$work/job"
+[ "$(field state <"$work/job") $(field exit_code <"$work/job")" = 'completed 0' ] || fail "not its outcome: $(cat "$work/job")"
+[ "$(api "$base/v1/jobs/$survivor/logs")" = "$(printf 'begin\nend')" ] || fail 'its output is not what it wrote once'
+ends=$(api "$base/v1/jobs/$survivor/events" | grep -Eo '"type": *"(completed|failed|cancelled)"' | wc -l)
+[ "$ends" -eq 1 ] || fail "the job ended $ends times"
+echo '   each came back by itself; the job ran once, and ended once'
+
+say 'the reaper alone, past a deadline'
+compose stop worker >"$work/out" 2>&1
+late=$(docker run -d --network none --label "$jobs_label" --label berth.job=late --label berth.epoch=1 --label berth.attempt=1 \
+  --label "berth.deadline=$(($(date +%s) + 1))" busybox:stable sleep 300)
+has_ended() { [ "$(docker inspect --format '{{.State.Status}}' "$late")" = exited ]; }
+timed 'killed within 15 s of its deadline' until_true 16 has_ended
+docker rm --force "$late" >/dev/null
+compose start worker >"$work/out" 2>&1
+until_true 60 all_healthy 3 || fail 'the worker is not back'
 
 say 'Redis restarts'
 timed 'restart' compose restart redis

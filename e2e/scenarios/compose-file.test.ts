@@ -28,7 +28,17 @@ const services = Object.entries(file.services);
 /** What both have been seen to take. A new key is tried on both before it is added here. */
 const PORTABLE = new Set([
   ...['build', 'cap_add', 'cap_drop', 'command', 'depends_on', 'environment', 'healthcheck', 'image', 'init'],
-  ...['logging', 'mem_limit', 'networks', 'pids_limit', 'ports', 'read_only', 'restart', 'security_opt'],
+  ...[
+    'logging',
+    'mem_limit',
+    'network_mode',
+    'networks',
+    'pids_limit',
+    'ports',
+    'read_only',
+    'restart',
+    'security_opt',
+  ],
   ...['stop_grace_period', 'tmpfs', 'user', 'volumes'],
 ]);
 
@@ -37,11 +47,15 @@ const except = (keys: string[], allowed: Iterable<string>): string[] => {
   return keys.filter((key) => !known.has(key));
 };
 
+/** The variables that a program reads. */
+const readKeys = (path: string): string[] =>
+  [...read(path).matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(([, key]) => `${key}`);
+
 describe('docker-compose.yml', () => {
   it('has no key at the top that one of the two refuses', () => {
     const keys = Object.keys(file).filter((key) => !key.startsWith('x-'));
     expect(except(keys, ['services', 'networks', 'volumes'])).toEqual([]);
-    expect(Object.keys(file.services).sort()).toEqual(['api', 'redis', 'worker']);
+    expect(Object.keys(file.services).sort()).toEqual(['api', 'reaper', 'redis', 'worker']);
   });
 
   it.each(services)('%s uses the portable keys only', (_name, service) => {
@@ -73,9 +87,23 @@ describe('docker-compose.yml', () => {
     expect(published).toEqual([expect.stringMatching(/^api 127\.0\.0\.1:[^:]*(?::-8000})?:8000$/)]);
   });
 
-  it('gives the socket of the engine to the worker alone', () => {
+  it('gives the socket of the engine to the worker and the reaper alone', () => {
     const holders = services.filter(([, { volumes = [] }]) => volumes.some((mount) => /docker\.sock/.test(`${mount}`)));
-    expect(holders.map(([name]) => name)).toEqual(['worker']);
+    expect(holders.map(([name]) => name).sort()).toEqual(['reaper', 'worker']);
+  });
+
+  it('keeps the reaper to the engine and the notes of the workers, which it only reads', () => {
+    const { reaper, worker } = file.services;
+    expect(reaper).toMatchObject({ network_mode: 'none', image: worker?.image, build: worker?.build });
+    expect(reaper).not.toHaveProperty('networks');
+    expect(reaper).not.toHaveProperty('depends_on');
+    expect(worker?.depends_on).toHaveProperty('reaper');
+    const environment = Object.keys(reaper?.environment ?? {});
+    expect(except(environment, readKeys('apps/worker/src/reaper/config.ts'))).toEqual([]);
+    expect(reaper?.environment?.BERTH_RUN_DIR).toBe('/run/berth');
+    expect(worker?.environment?.BERTH_RUN_DIR).toBe('/run/berth');
+    expect(worker?.volumes).toContain('run:/run/berth');
+    expect(reaper?.volumes).toContain('run:/run/berth:ro');
   });
 
   it('keeps Redis on a network without a way out or in', () => {
@@ -86,7 +114,7 @@ describe('docker-compose.yml', () => {
 
   it.each(['api', 'worker'])('tells the %s only what it reads, and that it may bind to all addresses', (name) => {
     const environment = file.services[name]?.environment ?? {};
-    const known = [...read(`apps/${name}/src/config.ts`).matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(([, key]) => `${key}`);
+    const known = readKeys(`apps/${name}/src/config.ts`);
     expect(known).toContain('REDIS_URL');
     expect(except(Object.keys(environment), known)).toEqual([]);
     expect(environment.BERTH_ALLOW_PUBLIC_BIND).toBe(PUBLIC_BIND_CONSENT);

@@ -7,18 +7,26 @@ import { toLogPath } from './log-file.js';
 import { type Supervised, supervise } from './supervisor.js';
 import { waitUntil } from './wait-until.js';
 
-/** A worker that stops ends its containers and gives their jobs back, which takes up to 15 s. */
+/** A worker that is told to kill ends its containers and gives their jobs back, which takes up to 15 s. */
 const GRACE_MS = 20_000;
 
 export interface Programs {
   api: string;
   worker: string;
+  reaper: string;
 }
+
+/** Ctrl-C leaves nothing behind: this worker does not leave its containers to a next one when it is told to stop. */
+const ARGUMENTS: Partial<Record<keyof Programs, readonly string[]>> = { worker: ['--kill'] };
 
 export const toPrograms = (repoRoot: string): Programs => ({
   api: join(repoRoot, 'apps/api/dist/main.js'),
   worker: join(repoRoot, 'apps/worker/dist/main.js'),
+  reaper: join(repoRoot, 'apps/worker/dist/reaper-main.js'),
 });
+
+/** Where the worker leaves word for the reaper. */
+export const toRunDir = (dataDir: string): string => join(dataDir, 'leases');
 
 /** What a child is told, on top of what this process was told. */
 export const toChildEnv = (
@@ -33,11 +41,12 @@ export const toChildEnv = (
   BERTH_WORKER_PORT: String(config.workerPort),
   BERTH_DEFAULT_IMAGE: config.defaultImage,
   BERTH_DATA_DIR: config.dataDir,
+  BERTH_RUN_DIR: toRunDir(config.dataDir),
 });
 
 /** A supervised node program whose warnings, crashes and restarts reach the terminal. */
 export const openProgram = (
-  name: string,
+  name: keyof Programs,
   program: string,
   place: { env: NodeJS.ProcessEnv; dataDir: string; say: (line: string) => void },
 ): Supervised => {
@@ -45,7 +54,7 @@ export const openProgram = (
   return supervise({
     name,
     command: process.execPath,
-    args: ['--enable-source-maps', program],
+    args: ['--enable-source-maps', program, ...(ARGUMENTS[name] ?? [])],
     env: place.env,
     dataDir: place.dataDir,
     grace_ms: GRACE_MS,

@@ -1,5 +1,6 @@
+import { mkdirSync } from 'node:fs';
 import type Docker from 'dockerode';
-import { openProgram, type Programs, toChildEnv, toPrograms, waitForApi } from './berth-processes.js';
+import { openProgram, type Programs, toChildEnv, toPrograms, toRunDir, waitForApi } from './berth-processes.js';
 import { brokerNeedsEngine, openBroker } from './broker.js';
 import type { Config } from './config.js';
 import { openDocker } from './docker-client.js';
@@ -9,7 +10,7 @@ import { createHolder, type Held, type Holder } from './holder.js';
 import { ensureImage } from './image.js';
 import { openLock } from './lock.js';
 import { checkPortIsFree } from './port.js';
-import { endProcess, readLeftovers } from './process-record.js';
+import { endProcess, killProcess, readLeftovers } from './process-record.js';
 
 export interface Berth {
   /** Returns once the first job has been told about. Throws a LocalError where this machine lacks something. */
@@ -53,7 +54,7 @@ interface Terms {
  * Everything one machine needs, in the order in which it is needed. The engine comes before the broker where no server is
  * here yet: a redis-server is installed with the engine, or the broker is a container. Otherwise the broker and the API
  * start beside it, because an engine takes most of a second. The worker is the last to start and the first to stop: it
- * hands its jobs back while all that it needs is there.
+ * hands its jobs back while all that it needs is there. The reaper is there before it and after it.
  */
 const bringUp = async (config: Config, holder: Holder, terms: Terms): Promise<void> => {
   const { say } = terms;
@@ -74,7 +75,8 @@ const bringUp = async (config: Config, holder: Holder, terms: Terms): Promise<vo
   holder.stopping.throwIfAborted();
   await ensureImage(docker, { ...config, say });
   const env = toChildEnv(config, { redisUrl, dockerHost: engine.host });
-  await holder.hold(() => openChild('worker', env, { ...terms, ...config }));
+  for (const name of ['reaper', 'worker'] as const)
+    await holder.hold(() => openChild(name, env, { ...terms, ...config }));
   await greet(config, holder.stopping, say);
 };
 
@@ -107,6 +109,7 @@ const both = async <A, B>(first: Promise<A>, second: Promise<B> | undefined): Pr
 
 const openFolder = (config: Config, say: (line: string) => void): Held => {
   const lock = openLock(config.dataDir);
+  mkdirSync(toRunDir(config.dataDir), { recursive: true });
   if (lock.recovered) say('The last npm start was killed before it could stop; taking over what it left.');
   return { close: async () => lock.release(), kill: lock.release };
 };
@@ -117,14 +120,17 @@ const checkPorts = async (config: Config): Promise<void> => {
   await checkPortIsFree({ host: workerHost, port: workerPort, variable: 'BERTH_WORKER_PORT', purpose: 'the worker' });
 };
 
-/** Returns the dockerd among them: the containers on it are worth keeping. */
+/**
+ * Returns the dockerd among them: the containers on it are worth keeping. The worker is killed and not told to stop, for it
+ * would end its containers: ours, which comes next, adopts them.
+ */
 const stopLeftovers = async (dataDir: string, say: (line: string) => void) => {
   const leftovers = readLeftovers(dataDir);
-  for (const name of ['worker', 'api', 'redis']) {
+  for (const name of ['worker', 'reaper', 'api', 'redis']) {
     const record = leftovers.get(name);
     if (!record) continue;
     say(`Stopping the ${name} that it left running (process ${record.pid}) …`);
-    await endProcess(record, 15_000);
+    await (name === 'worker' ? killProcess(record) : endProcess(record, 15_000));
   }
   return leftovers.get('dockerd');
 };

@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type Broker, openFirst } from './broker.js';
 import { toConnectable, toPrintable } from './redis-client.js';
-import { toContainerName } from './redis-container.js';
+import { brokerCommand, toContainerName } from './redis-container.js';
 import { toRedisArgs } from './redis-process.js';
 
 const broker = (url: string): Broker => ({ url, describe: url, close: async () => {}, kill: () => {} });
@@ -27,11 +28,21 @@ describe('openFirst', () => {
   });
 });
 
+const DURABLE = ['appendonly yes', 'appendfsync always', 'maxmemory-policy noeviction'];
+
 describe('what a broker is told and called', () => {
   it('keeps every write and evicts nothing', () => {
     const args = toRedisArgs('/data/redis', '/data/redis/redis.sock').join(' ');
-    for (const wanted of ['--port 0', '--appendonly yes', '--appendfsync always', '--maxmemory-policy noeviction'])
-      expect(args).toContain(wanted);
+    expect(args).toContain('--port 0');
+    for (const wanted of DURABLE) {
+      expect(args).toContain(`--${wanted}`);
+      expect(brokerCommand.join(' ')).toContain(`--${wanted}`);
+    }
+  });
+
+  it("keeps every write and evicts nothing in the compose file's broker too", () => {
+    const lines = readFileSync(new URL('../../../deploy/redis.conf', import.meta.url), 'utf8').split('\n');
+    expect(lines).toEqual(expect.arrayContaining(DURABLE));
   });
 
   it('hides the password', () => {

@@ -50,7 +50,7 @@ export const openBroker = async (options: BrokerOptions): Promise<Broker> => {
   const { redisUrl, path, docker, say } = options;
   const program = findServer(path);
   const broker = await openFirst([
-    async () => (redisUrl ? openGiven(redisUrl, say) : undefined),
+    async () => (redisUrl ? openGiven(redisUrl) : undefined),
     async () => (program ? openRedisProcess(program, options) : undefined),
     async () => (docker ? openContainerIfAble(docker, options) : undefined),
     openMemoryRedis,
@@ -59,13 +59,14 @@ export const openBroker = async (options: BrokerOptions): Promise<Broker> => {
   return broker;
 };
 
-const openGiven = async (url: string, say: (line: string) => void): Promise<Broker> => {
+const openGiven = async (url: string): Promise<Broker> => {
   if (!(await brokerAnswers(url)))
     throw new LocalError(`REDIS_URL is ${toPrintable(url)}, and no Redis answers there. Start it, or unset REDIS_URL.`);
   const policy = await readEvictionPolicy(url);
   if (policy && policy !== 'noeviction')
-    say(
-      `WARNING: this Redis evicts keys when it is full (${policy}); jobs can vanish. Set maxmemory-policy noeviction.`,
+    throw new LocalError(
+      `The Redis at ${toPrintable(url)} throws keys away when it is full (maxmemory-policy ${policy}), and jobs would vanish without a word.\n` +
+        'Type `redis-cli config set maxmemory-policy noeviction` there, and put `maxmemory-policy noeviction` into its configuration file; or unset REDIS_URL.',
     );
   return { url, describe: `REDIS_URL, ${toPrintable(url)}`, close: async () => {}, kill: () => {} };
 };

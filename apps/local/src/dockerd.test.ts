@@ -1,5 +1,8 @@
-import { describe, expect, it } from 'vitest';
-import { toDockerdCommand, usualPaths } from './dockerd.js';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { forgetDeadContainerd, toDockerdCommand, usualPaths } from './dockerd.js';
 
 const traits = { program: '/usr/sbin/dockerd', crun: '/usr/bin/crun', configured: [], hybridCgroups: false };
 
@@ -28,5 +31,22 @@ describe('toDockerdCommand', () => {
         .slice(1)
         .join(' '),
     ).toBe('-H unix:///x/s --data-root /x/lib --exec-root /x/exec --pidfile /x/pid');
+  });
+});
+
+describe('forgetDeadContainerd', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'berth-exec-'));
+  const file = join(folder, 'containerd/containerd.pid');
+  mkdirSync(join(folder, 'containerd'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('keeps the file of one that lives, and takes away that of one that does not', () => {
+    forgetDeadContainerd(folder);
+    writeFileSync(file, String(process.pid));
+    forgetDeadContainerd(folder);
+    expect(existsSync(file)).toBe(true);
+    writeFileSync(file, String(2 ** 22 + 1));
+    forgetDeadContainerd(folder);
+    expect(existsSync(file)).toBe(false);
   });
 });

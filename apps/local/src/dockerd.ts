@@ -1,8 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { readEngineState } from './docker-client.js';
 import { findProgram } from './find-program.js';
 import { LocalError } from './local-error.js';
 import { readLogTail, toLogPath } from './log-file.js';
+import { identifyProcess, type ProcessRecord } from './process-record.js';
 import { supervise } from './supervisor.js';
 import { waitUntil } from './wait-until.js';
 
@@ -15,6 +17,7 @@ export interface EnginePaths {
 }
 
 export const usualPaths: EnginePaths = { socket: '/var/run/docker.sock' };
+const usualExecRoot = '/var/run/docker';
 const hybridFolder = '/sys/fs/cgroup/unified';
 
 export interface DockerdTraits {
@@ -55,7 +58,17 @@ const hasHybridCgroups = (): boolean => {
   return existsSync(file) && readFileSync(file, 'utf8').trim() !== '';
 };
 
-/** Starts dockerd and waits until it answers. Throws a LocalError with its last words where it does not. */
+/**
+ * A dockerd that is killed takes its containerd with it. The next one goes by that one's pid file and waits for it in vain for as long as
+ * anything has that pid: a zombie too, which stays where the machine's first process does not reap, or is slow to.
+ */
+export const forgetDeadContainerd = (execRoot: string): void => {
+  const file = join(execRoot, 'containerd/containerd.pid');
+  const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  if (pid > 0 && !identifyProcess(pid)) rmSync(file, { force: true });
+};
+
+/** Starts dockerd, or keeps the one given, and waits until it answers. Throws a LocalError with its last words where it does not. */
 export const openDockerd = async (
   program: string,
   place: {
@@ -64,6 +77,7 @@ export const openDockerd = async (
     path: readonly string[];
     env: NodeJS.ProcessEnv;
     say: (line: string) => void;
+    existing?: ProcessRecord | undefined;
   },
 ) => {
   const [command, ...args] = toDockerdCommand(place.paths, {
@@ -78,6 +92,8 @@ export const openDockerd = async (
     args,
     env: { ...place.env, PATH: place.path.join(':') },
     dataDir: place.dataDir,
+    existing: place.existing,
+    prepare: () => forgetDeadContainerd(place.paths.execRoot ?? usualExecRoot),
     grace_ms: 30_000,
     onExit: (end, pause_ms) => place.say(`The Docker engine ${end}; starting it again in ${pause_ms / 1000} s.`),
   });

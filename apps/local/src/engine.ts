@@ -5,7 +5,7 @@ import { type EnginePaths, openDockerd, usualPaths } from './dockerd.js';
 import { findProgram } from './find-program.js';
 import { enginePackages, installPackages, machineTakesPackages } from './install.js';
 import { LocalError } from './local-error.js';
-import { endProcess, type ProcessRecord } from './process-record.js';
+import type { ProcessRecord } from './process-record.js';
 import { waitUntil } from './wait-until.js';
 
 export interface Engine {
@@ -61,7 +61,7 @@ const openSocket = async (socket: string, options: EngineOptions): Promise<Engin
   const state = await readEngineState(host);
   if (state.answers) {
     const describe = `Docker ${state.version} on ${socket}`;
-    return options.leftover ? toOursAgain(host, describe, options.leftover) : toForeign(host, describe);
+    return options.leftover ? openOursAgain(socket, describe, options) : toForeign(host, describe);
   }
   if (state.denied) throw new LocalError(toDeniedMessage(socket));
   return undefined;
@@ -74,12 +74,13 @@ const toForeign = (host: string, describe: string): Engine => ({
   kill: () => {},
 });
 
-const toOursAgain = (host: string, describe: string, dockerd: ProcessRecord): Engine => ({
-  host,
-  describe: `${describe}, started by an earlier npm start`,
-  close: () => endProcess(dockerd, 30_000),
-  kill: () => void process.kill(dockerd.pid, 'SIGKILL'),
-});
+const openOursAgain = async (socket: string, describe: string, options: EngineOptions): Promise<Engine> => {
+  const program = findProgram(['dockerd'], options.path) ?? 'dockerd';
+  const paths = { ...(options.paths ?? usualPaths), socket };
+  const dockerd = await openDockerd(program, { ...options, paths, existing: options.leftover });
+  const told = `${describe}, started by an earlier npm start`;
+  return { host: `unix://${socket}`, describe: told, close: dockerd.stop, kill: dockerd.kill };
+};
 
 const openOurs = async (options: EngineOptions): Promise<Engine> => {
   const paths = options.paths ?? usualPaths;

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { LocalError } from './local-error.js';
 
 export interface WantedPort {
@@ -22,4 +22,15 @@ export const checkPortIsFree = ({ host, port, variable, purpose }: WantedPort): 
       );
     });
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+
+/** A port of 127.0.0.1 that nothing listens on. Someone may still take it a moment later. */
+export const findFreePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
   });

@@ -75,12 +75,19 @@ const listFiles = (folder: string): string[] => {
   }
 };
 
+/** Nothing where it is gone: its pid may be another's by now. */
+export const signalProcess = (record: ProcessRecord, signal: NodeJS.Signals): void => {
+  if (isAlive(record)) process.kill(record.pid, signal);
+};
+
 /** Asks it to end, then makes it. Returns when it is gone. */
 export const endProcess = async (record: ProcessRecord, grace_ms: number): Promise<void> => {
-  const gone = () => !isAlive(record);
-  if (gone()) return;
-  process.kill(record.pid, 'SIGTERM');
-  if (await waitUntil(gone, { timeout_ms: grace_ms })) return;
-  process.kill(record.pid, 'SIGKILL');
-  await waitUntil(gone, { timeout_ms: 5_000 });
+  signalProcess(record, 'SIGTERM');
+  if (!(await waitUntil(() => !isAlive(record), { timeout_ms: grace_ms }))) await killProcess(record);
+};
+
+/** Returns when it is gone. */
+export const killProcess = async (record: ProcessRecord): Promise<void> => {
+  signalProcess(record, 'SIGKILL');
+  await waitUntil(() => !isAlive(record), { timeout_ms: 5_000 });
 };

@@ -33,12 +33,8 @@ export const brokerAnswers = async (url: string): Promise<boolean> => {
   }
 };
 
-/** undefined where the server does not say (hosted ones often forbid CONFIG). */
+/** undefined where the server does not say. */
 export const readEvictionPolicy = async (url: string): Promise<string | undefined> => {
-  try {
-    const reply = (await openOnce(url, (redis) => redis.config('GET', 'maxmemory-policy'))) as unknown;
-    return Array.isArray(reply) ? String(reply[1]) : undefined;
-  } catch {
-    return undefined;
-  }
+  const info = await openOnce(url, (redis) => redis.info('memory')).catch(() => '');
+  return /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
 };

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { openLog, prepareLog } from './log-file.js';
-import { forgetProcess, recordProcess } from './process-record.js';
+import { forgetProcess, isAlive, type ProcessRecord, recordProcess, signalProcess } from './process-record.js';
+import { waitUntil } from './wait-until.js';
 
 export interface ProcessSpec {
   /** Names its log (`logs/<name>.log`) and its record (`run/<name>.json`) in the data folder. */
@@ -11,6 +12,10 @@ export interface ProcessSpec {
   args: readonly string[];
   env: NodeJS.ProcessEnv;
   dataDir: string;
+  /** One that runs already, which an earlier start left behind: it is kept, and only the next one is started here. */
+  existing?: ProcessRecord | undefined;
+  /** Called before each start. Must not throw. */
+  prepare?: () => void;
   /** From TERM to KILL. */
   grace_ms: number;
   /** First and longest pause before it is started again. */
@@ -47,19 +52,18 @@ export const toPause = (exits_in_a_row: number, [first, longest]: readonly [numb
 export const supervise = (spec: ProcessSpec): Supervised => {
   const output = openOutput(spec);
   const backoff_ms = spec.backoff_ms ?? [500, 10_000];
-  let child: ChildProcess | undefined;
+  let child: Running | undefined;
   let ended: Promise<void> = Promise.resolve();
   let pause: NodeJS.Timeout | undefined;
   let stopping = false;
   let exits = 0;
   let in_a_row = 0;
 
-  const start = () => {
+  const watch = (current: Running) => {
     const started_at = Date.now();
-    const current = output.spawn();
     child = current;
     if (current.pid) recordProcess(spec.dataDir, spec.name, current.pid);
-    ended = endOf(current).then((end) => {
+    ended = current.ended.then((end) => {
       forgetProcess(spec.dataDir, spec.name);
       child = undefined;
       if (stopping) return;
@@ -69,6 +73,10 @@ export const supervise = (spec: ProcessSpec): Supervised => {
       spec.onExit?.(end, pause_ms);
       pause = setTimeout(start, pause_ms);
     });
+  };
+  const start = () => {
+    spec.prepare?.();
+    watch(toRunning(output.spawn()));
   };
 
   const stop = async () => {
@@ -88,9 +96,32 @@ export const supervise = (spec: ProcessSpec): Supervised => {
     child?.kill('SIGKILL');
   };
 
-  start();
+  if (spec.existing) watch(toAdopted(spec.existing));
+  else start();
   return { name: spec.name, pid: () => child?.pid, exits: () => exits, stop, kill };
 };
+
+interface Running {
+  pid: number | undefined;
+  kill(signal: NodeJS.Signals): void;
+  /** How it ended, in words. */
+  ended: Promise<string>;
+}
+
+const toRunning = (child: ChildProcess): Running => ({
+  pid: child.pid,
+  kill: (signal) => void child.kill(signal),
+  ended: endOf(child),
+});
+
+/** No child of ours: how it ended is not told, only that it is gone. */
+const toAdopted = (record: ProcessRecord): Running => ({
+  pid: record.pid,
+  kill: (signal) => signalProcess(record, signal),
+  ended: waitUntil(() => !isAlive(record), { timeout_ms: Number.POSITIVE_INFINITY, interval_ms: 250 }).then(
+    () => 'is gone',
+  ),
+});
 
 interface Output {
   spawn(): ChildProcess;

@@ -1,26 +1,19 @@
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Berth, createBerth } from '../src/berth.js';
 import { type Config, loadConfig } from '../src/config.js';
+import { findProgram } from '../src/find-program.js';
+import { findFreePort } from '../src/port.js';
 import { isAlive, readLeftovers } from '../src/process-record.js';
 import { waitUntil } from '../src/wait-until.js';
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}.mjs`, import.meta.url));
-const programs = { api: fixture('api'), worker: fixture('worker') };
+const programs = { api: fixture('api'), worker: fixture('worker'), reaper: fixture('reaper') };
 
-const findFreePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-};
+const hasServer = findProgram(['valkey-server', 'redis-server'], loadConfig().path) !== undefined;
 
 let config: Config;
 let lines: string[];
@@ -70,13 +63,31 @@ describe('Berth on one machine', () => {
     rmSync(dataDir, { recursive: true, force: true });
   });
 
-  it('starts an API that died again', async () => {
+  it('starts again whatever is killed', async () => {
     await create().start();
-    const first = readLeftovers(config.dataDir).get('api');
-    process.kill(first?.pid ?? 0, 'SIGKILL');
-    const isBack = () => (readLeftovers(config.dataDir).get('api')?.pid ?? first?.pid) !== first?.pid;
-    expect(await waitUntil(isBack, { timeout_ms: 10_000 })).toBe(true);
-    expect(lines).toContain('api    │ was killed by SIGKILL; starting it again in 0.5 s');
+    const before = readLeftovers(config.dataDir);
+    for (const { pid } of before.values()) process.kill(pid, 'SIGKILL');
+    const isBack = (name: string) =>
+      (readLeftovers(config.dataDir).get(name)?.pid ?? before.get(name)?.pid) !== before.get(name)?.pid;
+    const names = ['api', 'worker', 'reaper', ...(hasServer ? ['redis'] : [])];
+    expect([...before.keys()].sort()).toEqual(names.sort());
+    expect(await waitUntil(() => names.every(isBack), { timeout_ms: 10_000 })).toBe(true);
+    for (const name of ['api   ', 'worker', 'reaper'])
+      expect(lines).toContain(`${name} │ was killed by SIGKILL; starting it again in 0.5 s`);
+    const answers = async () =>
+      (await fetch(`http://127.0.0.1:${config.port}/ready`).catch(() => undefined))?.ok === true;
+    expect(await waitUntil(answers, { timeout_ms: 10_000 })).toBe(true);
+  });
+
+  it('leaves no container behind: the worker is told to kill, and the reaper goes after it', async () => {
+    const berth = create();
+    await berth.start();
+    const told = (line: string) => lines.some((said) => said.startsWith(line));
+    for (const line of ['worker │ warn: worker --kill on ', 'reaper │ warn: folder: true'])
+      expect(await waitUntil(() => told(line), { timeout_ms: 10_000 })).toBe(true);
+    await berth.stop();
+    const stops = lines.filter((line) => line.endsWith('stopped'));
+    expect(stops).toEqual(['worker │ warn: stopped', 'reaper │ warn: stopped']);
   });
 
   it('stops in the middle of a start', async () => {

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Broker, openBroker } from '../src/broker.js';
 import { loadConfig } from '../src/config.js';
 import { findProgram } from '../src/find-program.js';
+import { LocalError } from '../src/local-error.js';
 import { readLeftovers } from '../src/process-record.js';
 import { brokerAnswers, toConnectable } from '../src/redis-client.js';
 import { waitUntil } from '../src/wait-until.js';
@@ -95,6 +96,17 @@ describe.skipIf(!hasServer)('a redis-server on the PATH', () => {
     expect(given.url).toBe(`unix://${mine.url}`);
     await given.close();
     expect(await brokerAnswers(mine.url)).toBe(true);
+  });
+
+  it('is refused where REDIS_URL names one that evicts, with what to do', async () => {
+    const mine = await open({});
+    const redis = connect(mine);
+    await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    const refused = open({ redisUrl: mine.url });
+    await expect(refused).rejects.toThrow(/maxmemory-policy allkeys-lru.*config set maxmemory-policy noeviction/s);
+    await expect(refused).rejects.toBeInstanceOf(LocalError);
+    await redis.config('SET', 'maxmemory-policy', 'noeviction');
+    expect((await open({ redisUrl: mine.url })).url).toBe(mine.url);
   });
 });
 

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +55,26 @@ describe('a supervised child', () => {
     await eventually(() => child.pid() !== undefined && child.pid() !== first);
     expect(ends).toEqual(['was killed by SIGKILL']);
     expect(identifyProcess(first)).toBeUndefined();
+  });
+
+  it('may be one that an earlier start left behind', async () => {
+    const earlier = spawn(process.execPath, [fixture('worker')], { detached: true, stdio: 'ignore' });
+    const existing = identifyProcess(earlier.pid ?? 0);
+    const ends: string[] = [];
+    const child = open('worker', { existing, onExit: (end) => ends.push(end) });
+    expect(child.pid()).toBe(earlier.pid);
+    process.kill(pidOf(child), 'SIGKILL');
+    await eventually(() => child.pid() !== undefined && child.pid() !== earlier.pid);
+    expect(ends).toEqual(['is gone']);
+    expect(readLeftovers(dataDir).get('worker')?.pid).toBe(child.pid());
+  });
+
+  it('is stopped like any other when an earlier start left it behind', async () => {
+    const earlier = spawn(process.execPath, [fixture('worker')], { detached: true, stdio: 'ignore' });
+    const child = open('worker', { existing: identifyProcess(earlier.pid ?? 0) });
+    await child.stop();
+    expect(identifyProcess(earlier.pid ?? 0)).toBeUndefined();
+    expect(child.exits()).toBe(0);
   });
 
   it('is started less and less often while it dies at once', async () => {

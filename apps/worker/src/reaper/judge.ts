@@ -1,0 +1,29 @@
+import type { ContainerLabels } from '../runtime/container-runtime.js';
+
+/** A container with Berth's labels that has begun and not ended. */
+export interface Found {
+  id: string;
+  labels: ContainerLabels;
+  paused: boolean;
+}
+
+/** What the workers of the machine have said of an installation's lease. */
+export interface Fence {
+  exclusive: boolean;
+  lease_ms: number;
+  age_ms: number;
+}
+
+export type Verdict = 'leave' | 'pause' | 'kill';
+
+/** Its own worker, and every other of the machine, comes first. */
+const DEADLINE_MARGIN_MS = 5_000;
+/** So long before the end of the lease everything has to begin to stand still: a look every 2 s, and the pausing, fit in. */
+const FENCE_MARGIN_MS = 2_000;
+
+/** `now`: unix ms. Without a fence there is only the deadline. */
+export const judge = ({ labels, paused }: Found, now: number, fence?: Fence): Verdict => {
+  if (now > labels.deadline * 1_000 + DEADLINE_MARGIN_MS) return 'kill';
+  if (paused || fence === undefined || !fence.exclusive) return 'leave';
+  return fence.age_ms > fence.lease_ms - FENCE_MARGIN_MS ? 'pause' : 'leave';
+};
