@@ -37,6 +37,23 @@ describe('the configuration', () => {
     expect(toWorkerConfig({}).loopbackOnly).toBe(true);
   });
 
+  it('kills its containers when it stops only where it is told so', () => {
+    expect(toWorkerConfig({}).kill).toBe(false);
+    expect(toWorkerConfig({}, ['--kill']).kill).toBe(true);
+  });
+
+  it('knows no other argument', () => {
+    expect(() => toWorkerConfig({ BERTH_CPUS: 'x' }, ['--kill', '--kil', 'kill'])).toThrow(
+      /^The configuration is wrong: BERTH_CPUS: .*; --kil: the only argument is --kill; kill: the only argument is --kill$/,
+    );
+  });
+
+  it('shares a folder with the reaper where it is given one', () => {
+    expect(toWorkerConfig({}).runDir).toBeUndefined();
+    expect(toWorkerConfig({ BERTH_RUN_DIR: '' }).runDir).toBeUndefined();
+    expect(toWorkerConfig({ BERTH_RUN_DIR: '/run/berth' }).runDir).toBe('/run/berth');
+  });
+
   it('reads classes from a file', () => {
     const path = writeClasses('[{"name":"tiny","max_cpus":1,"max_memory_mb":64,"profile":"strict"}]');
     const tiny = { name: 'tiny', max_cpus: 1, max_memory_mb: 64, max_gpus: 0, profile: 'strict' };

@@ -29,6 +29,7 @@ const environmentSchema = z.object({
   BERTH_WORKER_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   BERTH_ALLOW_PUBLIC_BIND: z.string().optional(),
   BERTH_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+  BERTH_RUN_DIR: z.string().optional(),
   DOCKER_HOST: z.string().optional(),
 });
 
@@ -52,6 +53,10 @@ export interface WorkerConfig {
   loopbackOnly: boolean;
   logLevel: string;
   dockerHost: string | undefined;
+  /** Where the reaper of this machine looks for how long our leases are good. Undefined: nowhere. */
+  runDir: string | undefined;
+  /** When it stops, it kills its containers instead of leaving them to be adopted. */
+  kill: boolean;
 }
 
 type Classes = { classes: ResourceClass[]; problems: string[] };
@@ -71,13 +76,17 @@ const toText = ({ path, message }: { path: PropertyKey[]; message: string }): st
   path.length === 0 ? message : `${path.join('.')}: ${message}`;
 
 /** An empty variable is one that is not set. Throws one error that names everything that is wrong. */
-export const toWorkerConfig = (environment: Record<string, string | undefined>): WorkerConfig => {
+export const toWorkerConfig = (
+  environment: Record<string, string | undefined>,
+  args: readonly string[] = [],
+): WorkerConfig => {
   const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const parsed = environmentSchema.safeParse(env);
   const { classes, problems } = readClasses(env.BERTH_CLASSES_FILE);
   if (!parsed.success) problems.unshift(...parsed.error.issues.map(toText));
   const bind = findBindProblem('BERTH_WORKER_HOST', env.BERTH_WORKER_HOST ?? '127.0.0.1', env.BERTH_ALLOW_PUBLIC_BIND);
   if (bind && env.BERTH_WORKER_PORT !== '0') problems.push(bind);
+  problems.push(...args.filter((arg) => arg !== '--kill').map((arg) => `${arg}: the only argument is --kill`));
   if (!parsed.success || problems.length > 0) throw new Error(`The configuration is wrong: ${problems.join('; ')}`);
   const it = parsed.data;
   return {
@@ -95,7 +104,9 @@ export const toWorkerConfig = (environment: Record<string, string | undefined>):
     loopbackOnly: isLoopbackAddress(it.BERTH_WORKER_HOST),
     logLevel: it.BERTH_LOG_LEVEL,
     dockerHost: it.DOCKER_HOST,
+    runDir: it.BERTH_RUN_DIR,
+    kill: args.includes('--kill'),
   };
 };
 
-export const readWorkerConfig = (): WorkerConfig => toWorkerConfig(process.env);
+export const readWorkerConfig = (): WorkerConfig => toWorkerConfig(process.env, process.argv.slice(2));

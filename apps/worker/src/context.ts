@@ -1,13 +1,23 @@
 import type { ResourceClass, Resources } from '@berth/domain';
 import { createWorkerMetrics, type WorkerMetrics } from '@berth/metrics';
-import { type Channels, createStore, openChannels, openRedis, SECRET_PATHS, type Store } from '@berth/store';
+import {
+  type Channels,
+  createStore,
+  openChannels,
+  openRedis,
+  requireSafeBroker,
+  SECRET_PATHS,
+  type Store,
+} from '@berth/store';
 import type { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
+import type { AttemptContext } from './attempt.js';
 import { toCapacity, toServedClasses } from './capacity.js';
 import type { WorkerConfig } from './config.js';
+import { createEngineGate, type EngineGate } from './engine-gate.js';
+import { createLeaseNote, type NoteLease } from './lease-file.js';
 import { keepLeases, type Leases } from './leases.js';
 import { createRoom, type Room } from './room.js';
-import type { AttemptContext } from './run-attempt.js';
 import type { ContainerRuntime, EngineInfo } from './runtime/container-runtime.js';
 import { createDockerRuntime } from './runtime/docker/docker-runtime.js';
 
@@ -25,6 +35,9 @@ export interface WorkerContext {
   served: ResourceClass[];
   leases: Leases;
   room: Room;
+  gate: EngineGate;
+  /** For the reaper of this machine. */
+  noteLease: NoteLease;
   metrics: WorkerMetrics;
   attempts: AttemptContext;
   close(): Promise<void>;
@@ -44,13 +57,23 @@ const openConnection = (config: WorkerConfig, use: 'steady' | 'blocking', log: L
   return redis;
 };
 
-const createLog = ({ logLevel, worker }: WorkerConfig): Logger =>
+/** Throws UnsafeBrokerError. */
+const openSafeConnection = async (config: WorkerConfig, log: Logger): Promise<Redis> => {
+  const redis = openConnection(config, 'steady', log);
+  await requireSafeBroker(redis).catch((error) => {
+    redis.disconnect();
+    throw error;
+  });
+  return redis;
+};
+
+export const createLog = ({ logLevel, worker }: WorkerConfig): Logger =>
   pino({ level: logLevel, base: { service: 'worker', worker }, redact: { paths: SECRET_PATHS, remove: true } });
 
 /** The deepest wait in here is for the engine and the broker to answer. */
 export const openWorkerContext = async (config: WorkerConfig, overrides: Overrides = {}): Promise<WorkerContext> => {
   const log = overrides.log ?? createLog(config);
-  const redis = openConnection(config, 'steady', log);
+  const redis = await openSafeConnection(config, log);
   const store = createStore(redis, config.prefix);
   const channels = openChannels(openConnection(config, 'blocking', log));
   const installation = overrides.installation ?? (await store.readInstallation());
@@ -61,6 +84,7 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
   const node = config.node ?? engine.name;
   const capacity = toCapacity(engine, config);
   const leases = keepLeases(store.claims, log);
+  const gate = createEngineGate(() => runtime.list('none'), log);
   const attempts: AttemptContext = {
     runtime,
     claims: store.claims,
@@ -70,6 +94,7 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
     installation,
     logLimitBytes: config.logLimitBytes,
     profileOf: (name) => config.classes.find((c) => c.name === name)?.profile ?? 'strict',
+    onEngineFault: gate.failed,
     log: log.child({ node }),
   };
   return {
@@ -85,6 +110,10 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
     served: toServedClasses(config.classes, capacity),
     leases,
     room: overrides.room ?? createRoom(),
+    gate,
+    noteLease: config.runDir
+      ? createLeaseNote(config.runDir, { installation, engine: engine.id }, log)
+      : () => undefined,
     metrics: createWorkerMetrics(),
     attempts,
     async close() {

@@ -1,20 +1,33 @@
+import { LEASE_MARGIN_MS, LEASE_MS } from '@berth/store';
 import type { WorkerContext } from './context.js';
-import { createLostJobs } from './lost-jobs.js';
+import type { SignOfLife } from './pulse.js';
 import { RECONCILE_MS, reconcile } from './reconcile.js';
 
 const EXPIRE_MS = 5_000;
 
-/** What a worker does beside its jobs: removes containers that nobody should run, and takes jobs away from dead workers. */
-export const startHousekeeping = async (context: WorkerContext): Promise<{ close(): void }> => {
-  const { runtime, leases, store, redis, log } = context;
+export interface HousekeepingOptions {
+  context: WorkerContext;
+  pulse: SignOfLife;
+  /** Takes over what others of the engine have left. */
+  adopt: () => Promise<void>;
+}
+
+/** What a worker does beside its jobs: adopts, removes containers that nobody should run, takes jobs away from dead machines. */
+export const startHousekeeping = async ({ context, pulse, adopt }: HousekeepingOptions): Promise<{ close(): void }> => {
+  const { runtime, leases, store, log } = context;
   const options = { runtime, leases, readJob: (id: string) => store.jobs.read(id), log };
+  await adopt();
   let suspects = await reconcile(options, new Set());
-  const now = () => performance.now();
-  const lostJobs = createLostJobs({ claims: store.claims, ping: store.ping, now, every_ms: EXPIRE_MS, log });
-  redis.on('ready', lostJobs.interrupted);
 
   const pass = async (): Promise<void> => {
+    await adopt();
     suspects = await reconcile(options, suspects);
+  };
+  const expire = async (): Promise<void> => {
+    // The living must have had their chance to renew.
+    if (pulse.steadyFor() < LEASE_MS + LEASE_MARGIN_MS) return;
+    const lost = await store.claims.expire();
+    if (lost.length > 0) log.warn({ jobs: lost }, 'took jobs away from workers that stopped renewing');
   };
   const every = (ms: number, what: string, work: () => Promise<void>) => {
     let working = false;
@@ -25,10 +38,9 @@ export const startHousekeeping = async (context: WorkerContext): Promise<{ close
       working = false;
     }, ms);
   };
-  const timers = [every(RECONCILE_MS, 'reconcile', pass), every(EXPIRE_MS, 'look for lost jobs', lostJobs.take)];
+  const timers = [every(RECONCILE_MS, 'reconcile', pass), every(EXPIRE_MS, 'look for lost jobs', expire)];
   return {
     close() {
-      redis.off('ready', lostJobs.interrupted);
       for (const timer of timers) clearInterval(timer);
     },
   };

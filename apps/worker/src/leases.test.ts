@@ -15,6 +15,7 @@ const open = (renew: Claims['renew'] = async (held) => held.map((): LeaseState =
 
 const aQuarter = () => vi.advanceTimersByTimeAsync(LEASE_MS / 4);
 const other = toClaim({ job_id: 'job-2' });
+const orSilence = <T>(promise: Promise<T>) => Promise.race([promise, Promise.resolve('silence' as const)]);
 
 describe('renewals', () => {
   it('are for all held leases at once, four times a lease, until they end', async () => {
@@ -32,24 +33,28 @@ describe('renewals', () => {
   });
 
   it('pass on what the record says', async () => {
-    const { leases } = open(async () => ['cancel', 'lost', 'held']);
-    const holds = ['a', 'b', 'c'].map((job_id) => leases.hold(toClaim({ job_id })));
+    const { leases } = open(async () => ['cancel', 'over', 'moved', 'held']);
+    const holds = ['a', 'b', 'c', 'd'].map((job_id) => leases.hold(toClaim({ job_id })));
     await aQuarter();
-    expect(holds.map((hold) => hold.request)).toEqual(['cancel', 'lost', undefined]);
-    expect(await holds[1]?.requested).toBe('lost');
-    expect(await holds[1]?.urgent).toBe('lost');
+    expect(holds.map((hold) => hold.request)).toEqual(['cancel', 'over', undefined, undefined]);
+    expect(holds.map((hold) => hold.leave)).toEqual([undefined, undefined, 'moved', undefined]);
+    expect([await holds[1]?.requested, await holds[1]?.urgent, await holds[2]?.left]).toEqual([
+      'over',
+      'over',
+      'moved',
+    ]);
     leases.close();
   });
 
-  it('that come too late for a settled epoch say nothing', async () => {
+  it.each(['over', 'moved'] as const)('that come too late for a settled epoch say nothing: %s', async (state) => {
     const reply = defer<LeaseState[]>();
     const { leases } = open(() => reply.promise);
     const hold = leases.hold(toClaim());
     await aQuarter();
     hold.end();
-    reply.resolve(['lost']);
+    reply.resolve([state]);
     await aQuarter();
-    expect(hold.request).toBeUndefined();
+    expect([hold.request, hold.leave]).toEqual([undefined, undefined]);
     leases.close();
   });
 
@@ -75,24 +80,113 @@ describe('renewals', () => {
   });
 });
 
+describe('the time of the last renewal', () => {
+  it('is when it was sent, not when it was answered, and stays where none succeeds', async () => {
+    const replies = [defer<LeaseState[]>(), defer<LeaseState[]>()];
+    let calls = 0;
+    const { leases } = open(() => (replies[calls++] as (typeof replies)[number]).promise);
+    const began = performance.now();
+    leases.hold(toClaim());
+    expect(leases.renewedAt).toBe(began);
+    await aQuarter();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(leases.renewedAt).toBe(began);
+    replies[0]?.resolve(['held']);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(leases.renewedAt).toBe(began + LEASE_MS / 4);
+    await aQuarter();
+    replies[1]?.reject(new Error('away'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(leases.renewedAt).toBe(began + LEASE_MS / 4);
+    leases.close();
+  });
+
+  it('begins with the first lease of a worker that held none', async () => {
+    let answers = false;
+    const { leases } = open(async (held) => {
+      if (!answers && held.length > 0) throw new Error('away');
+      return held.map(() => 'held');
+    });
+    const hold = leases.hold(toClaim());
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(performance.now() - leases.renewedAt).toBe(60_000);
+    hold.end();
+    answers = true;
+    leases.hold(other);
+    expect(leases.renewedAt).toBe(performance.now());
+    leases.hold(toClaim());
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(performance.now() - leases.renewedAt).toBe(1_000);
+    leases.close();
+  });
+});
+
+describe('a confirmation', () => {
+  it.each([
+    ['held', undefined, undefined],
+    ['cancel', 'cancel', undefined],
+    ['over', 'over', undefined],
+    ['moved', undefined, 'moved'],
+  ] as const)('asks for this one alone, and tells it: %s', async (state, request, leave) => {
+    const { leases, renew } = open(async () => [state]);
+    const hold = leases.hold(toClaim());
+    leases.hold(other);
+    await leases.confirm(hold);
+    expect(renew.mock.calls).toEqual([[[toClaim()]]]);
+    expect([hold.request, hold.leave]).toEqual([request, leave]);
+    leases.close();
+  });
+
+  it('says nothing of the others, so the time of the last renewal stays', async () => {
+    const { leases } = open();
+    const hold = leases.hold(toClaim());
+    const began = performance.now();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await leases.confirm(hold);
+    expect(leases.renewedAt).toBe(began);
+    leases.close();
+  });
+
+  it('asks again where the broker refuses for now, and throws what is no trouble of the broker', async () => {
+    const full = Object.assign(new Error('MISCONF Redis is configured to save RDB snapshots'), { name: 'ReplyError' });
+    let calls = 0;
+    const { leases } = open(async () => {
+      calls += 1;
+      if (calls < 3) throw full;
+      if (calls > 3) throw new Error('ERR no such thing');
+      return ['cancel'];
+    });
+    const hold = leases.hold(toClaim());
+    const confirmed = leases.confirm(hold);
+    await vi.advanceTimersByTimeAsync(1_100);
+    await confirmed;
+    expect([calls, hold.request]).toEqual([3, 'cancel']);
+    await expect(leases.confirm(hold)).rejects.toThrow('no such thing');
+    leases.close();
+  });
+});
+
 describe('requests', () => {
-  it('are decided by the first; lost overrules', async () => {
+  it('are decided by the first; over overrules', async () => {
     const { leases } = open();
     const hold = leases.hold(toClaim());
     hold.ask('timeout');
     hold.ask('cancel');
     expect([hold.request, await hold.requested]).toEqual(['timeout', 'timeout']);
-    hold.ask('lost');
+    hold.ask('over');
     hold.ask('cancel');
-    expect([hold.request, await hold.requested, await hold.urgent]).toEqual(['lost', 'timeout', 'lost']);
+    expect([hold.request, await hold.requested, await hold.urgent]).toEqual(['over', 'timeout', 'over']);
     leases.close();
   });
 
-  it('to release reach what is held and what will be', () => {
+  it('to release reach what is held and what will be, and are urgent', async () => {
     const { leases } = open();
     const before = leases.hold(toClaim());
+    before.ask('cancel');
     leases.releaseAll();
-    expect([before.request, leases.hold(other).request]).toEqual(['release', 'release']);
+    const after = leases.hold(other);
+    expect([before.request, after.request]).toEqual(['cancel', 'release']);
+    expect(await Promise.all([before.urgent, after.urgent])).toEqual(['release', 'release']);
     leases.close();
   });
 
@@ -107,22 +201,55 @@ describe('requests', () => {
     leases.close();
   });
 
-  it('of an older epoch of the same job: it is lost', () => {
+  it('of an older epoch of the same job: it is over', () => {
     const { leases } = open();
     const older = leases.hold(toClaim());
     const newer = leases.hold(toClaim({ epoch: 2 }));
-    expect([older.request, newer.request]).toEqual(['lost', undefined]);
+    expect([older.request, newer.request]).toEqual(['over', undefined]);
     older.end();
     expect(leases.find('job-1')).toBe(newer);
     leases.close();
   });
+});
 
-  it('do not matter once the worker is closed: everything is lost, without a word', async () => {
+describe('what is left to others', () => {
+  it('is all that is held, and all that will be', async () => {
+    const { leases } = open();
+    const before = leases.hold(toClaim());
+    leases.letGoAll();
+    const after = leases.hold(other);
+    expect([before.leave, after.leave, await before.left, await after.left]).toEqual(Array(4).fill('let_go'));
+    expect([before.request, after.request]).toEqual([undefined, undefined]);
+    leases.close();
+  });
+
+  it('and has moved meanwhile, has moved; what has moved is not let go', () => {
+    const { leases } = open();
+    const [a, b] = [leases.hold(toClaim()), leases.hold(other)];
+    a.leaveIt('let_go');
+    a.leaveIt('moved');
+    b.leaveIt('moved');
+    b.leaveIt('let_go');
+    expect([a.leave, b.leave]).toEqual(['moved', 'moved']);
+    leases.close();
+  });
+
+  it('and comes back under the same epoch is left by its former attempt, and the container runs on', async () => {
+    const { leases } = open();
+    const former = leases.hold(toClaim());
+    const present = leases.hold(toClaim());
+    expect([former.request, former.leave, await former.left]).toEqual([undefined, 'moved', 'moved']);
+    expect([present.request, present.leave]).toEqual([undefined, undefined]);
+    former.end();
+    expect(leases.find('job-1')).toBe(present);
+    leases.close();
+  });
+
+  it('is everything once the worker is closed, without a word', async () => {
     const { leases } = open();
     const hold = leases.hold(toClaim());
     leases.close();
-    expect(hold.request).toBe('lost');
-    const silent = await Promise.race([hold.requested, Promise.resolve('silent')]);
-    expect(silent).toBe('silent');
+    expect([hold.leave, hold.request]).toEqual(['moved', undefined]);
+    expect([await orSilence(hold.left), await orSilence(hold.requested)]).toEqual(['silence', 'silence']);
   });
 });

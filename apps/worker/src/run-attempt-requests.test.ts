@@ -1,6 +1,15 @@
 import type { ExitReport } from '@berth/domain';
+import { LEASE_MS } from '@berth/store';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { never, settled, setUp, untilStep } from '../test/attempt-rig.js';
+import { never, replyOf, settled, setUp, untilStep } from '../test/attempt-rig.js';
+
+const EXITED = {
+  kind: 'exited' as const,
+  memory: { oom_kills: 0, oom_flag: false, peak_bytes: null },
+  outside_signal: null,
+  started_at: 1,
+  finished_at: 2,
+};
 
 describe('a cancel', () => {
   const cancelled = { type: 'cancelled', cause: 'cancelled' };
@@ -73,7 +82,7 @@ describe('a cancel', () => {
       container: (fake) => ({
         ended: async (): Promise<ExitReport> => {
           await fake.ended();
-          return { kind: 'exited', exit_code: 0, oom_killed: false, started_at: 1, finished_at: 2 };
+          return { ...EXITED, exit_code: 0 };
         },
       }),
     });
@@ -105,7 +114,7 @@ describe('a timeout', () => {
       container: (fake) => ({
         ended: async (): Promise<ExitReport> => {
           await fake.ended();
-          return { kind: 'exited', exit_code: 0, oom_killed: false, started_at: 1, finished_at: 2 };
+          return { ...EXITED, exit_code: 0 };
         },
       }),
     });
@@ -117,22 +126,30 @@ describe('a timeout', () => {
   });
 });
 
-describe('an epoch that is lost', () => {
+describe('an epoch that is over', () => {
   it('is not written to, and its container goes at once', async () => {
     const { run, leases, steps, record, engine } = setUp({ program: { until: never } });
     const ending = run();
     await untilStep(steps, 'start');
-    leases.find('job-1')?.ask('lost');
-    expect((await ending).reply).toBeUndefined();
+    leases.find('job-1')?.ask('over');
+    expect(replyOf(await ending)).toBeUndefined();
     expect(record.settlements).toEqual([]);
     expect(steps).toContain('container stopped 0');
     expect(engine.containers.size).toBe(0);
     expect(leases.size).toBe(0);
   });
 
-  it('is learnt from the reply to the note of the start', async () => {
-    const { run, record, engine } = setUp({ program: { until: never }, claims: { start: async () => 'stale' } });
-    expect((await run()).reply).toBeUndefined();
+  it('or moved, which of them a refused note of the start does not tell: the next renewal does', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const claims = { start: async () => 'stale' as const, renew: vi.fn().mockResolvedValueOnce(['held']) };
+    claims.renew.mockResolvedValue(['over']);
+    const { run, record, engine } = setUp({ program: { until: never }, claims });
+    const ending = run();
+    await vi.advanceTimersByTimeAsync(100);
+    expect([...engine.containers.values()].map((c) => c.state)).toEqual(['running']);
+    await vi.advanceTimersByTimeAsync(LEASE_MS / 4);
+    expect(replyOf(await ending)).toBeUndefined();
     expect(record.settlements).toEqual([]);
     expect(engine.containers.size).toBe(0);
   });
@@ -146,8 +163,8 @@ describe('an epoch that is lost', () => {
     const ending = run();
     await untilStep(steps, 'start');
     leases.find('job-1')?.ask('cancel');
-    leases.find('job-1')?.ask('lost');
-    expect((await ending).reply).toBeUndefined();
+    leases.find('job-1')?.ask('over');
+    expect(replyOf(await ending)).toBeUndefined();
   });
 });
 
@@ -168,7 +185,7 @@ describe('a release', () => {
       container: (fake) => ({
         ended: async (): Promise<ExitReport> => {
           await fake.ended();
-          return { kind: 'exited', exit_code: 0, oom_killed: false, started_at: 1, finished_at: 2 };
+          return { ...EXITED, exit_code: 0 };
         },
       }),
     });

@@ -1,243 +1,179 @@
-import { type ExitReport, type JobSpec, type Outcome, type Profile, toOutcome } from '@berth/domain';
-import type { Claim, Claims, LogStore, SettleReply } from '@berth/store';
+import type { Outcome } from '@berth/domain';
+import type { Adoption, Claim, SettleReply } from '@berth/store';
 import type { Logger } from 'pino';
-import { toProgram } from './kept-format.js';
-import type { Hold, Leases, Request } from './leases.js';
-import { removeOlderEpochs } from './older-epochs.js';
-import { type Output, openOutput } from './output.js';
 import {
-  type Container,
-  type ContainerOptions,
-  type ContainerRuntime,
-  RuntimeFault,
-} from './runtime/container-runtime.js';
+  type Attempt,
+  type AttemptContext,
+  isStopped,
+  noteStart,
+  openAttemptOutput,
+  type Played,
+  toStopped,
+  watchToEnd,
+} from './attempt.js';
+import { toContainerOptions } from './attempt-options.js';
+import type { Hold, Leave } from './hold.js';
+import { findOwnContainer, removeOlderEpochs } from './own-containers.js';
+import { type ContainerRuntime, RuntimeFault } from './runtime/container-runtime.js';
 import { settleAttempt, toSettlement } from './settle-attempt.js';
-import { pause } from './waiting.js';
+import { takeOver } from './take-over.js';
 
-export interface AttemptContext {
-  runtime: ContainerRuntime;
-  claims: Claims;
-  logs: LogStore;
-  leases: Leases;
-  node: string;
-  /** Marks our containers on the engine: the name of this installation. */
-  installation: string;
-  logLimitBytes: number;
-  profileOf: (className: string) => Profile;
-  log: Logger;
-}
-
-/** How an attempt ended for the worker. */
-export interface AttemptEnd {
-  outcome: Outcome;
-  /** Undefined: the epoch was somebody else's by then, so nothing was written. */
-  reply: SettleReply | undefined;
-  /** Settles when the container is gone, or could not be removed; never rejects. */
-  removed: Promise<void>;
-}
-
-/** A shutting down worker gives its containers so long after TERM; the job is started again elsewhere anyway. */
-const RELEASE_GRACE_SECONDS = 2;
-/** Beyond its timeout and grace a container may live so long before others of the machine stop it. */
-const DEADLINE_SLACK_SECONDS = 10;
-/** An engine that could not stop a container is asked again after so long. */
-const STOP_AGAIN_MS = 1_000;
+/** How an attempt ended for the worker: with an outcome, or left as it stands for others. */
+export type AttemptEnd =
+  | {
+      kind: 'ended';
+      outcome: Outcome;
+      /** Undefined: the epoch was somebody else's by then, so nothing was written. */
+      reply: SettleReply | undefined;
+      /** Settles when the container is gone, or could not be removed; never rejects. */
+      removed: Promise<void>;
+    }
+  | { kind: 'left'; why: Leave };
 
 /**
  * The story of one attempt: image, container, start, end, outcome, record, clean-up. Whatever happens on the way becomes an
- * Outcome; it throws only where the record refuses to take note of the end, and the container is removed even then. The record's
- * settlement is sent right behind the last output on the same connection, so whoever sees the end finds the whole log. The
+ * Outcome; it throws only where the record refuses to take note of the end. The record's settlement is sent right behind the last output on the same connection, so whoever sees the end finds the whole log. The
  * container goes last: until the end is recorded, it is the evidence.
+ *
+ * With an adoption the story begins in the middle: another worker of this engine had the epoch before, and came as far as the engine
+ * shows. The same holds where it was this worker that lost the engine's answer to a start.
+ *
+ * An attempt is left, not ended, when the worker shuts down or another has taken it over: then nothing of it is touched any more.
  */
-export const runAttempt = async (claim: Claim, context: AttemptContext): Promise<AttemptEnd> => {
+export const runAttempt = async (claim: Claim, context: AttemptContext, adoption?: Adoption): Promise<AttemptEnd> => {
   const hold = context.leases.hold(claim);
+  if (adoption?.intent !== undefined) hold.ask(adoption.intent);
   const attempt: Attempt = {
     hold,
-    output: openOutput({
-      job_id: claim.job_id,
-      epoch: claim.epoch,
-      attempt: claim.attempt,
-      limitBytes: context.logLimitBytes,
-      logs: context.logs,
-      log: context.log,
-      workloadLines: claim.format === 'workload',
-    }),
-    image_digest: null,
-    started_at: null,
+    output: openAttemptOutput(claim, context),
+    image_digest: adoption?.image_digest ?? null,
     noted: Promise.resolve(),
     container: undefined,
+    begun: false,
   };
   try {
-    const outcome = await play(attempt, context);
+    const played = await play(attempt, context, adoption);
+    if (played === 'left') {
+      await attempt.output.detach();
+      return { kind: 'left', why: hold.leave ?? 'moved' };
+    }
     const stored = attempt.output.close();
-    const reply = await settle(attempt, outcome, context);
+    const reply = await settle(attempt, played, context);
     await stored;
-    return { outcome, reply, removed: removeQuietly(attempt.container, context.log) };
-  } catch (error) {
-    await removeQuietly(attempt.container, context.log);
-    throw error;
+    return { kind: 'ended', outcome: played.outcome, reply, removed: removeIfOver(attempt, reply, context.log) };
   } finally {
     hold.end();
   }
 };
 
-/** What is known of an attempt so far. */
-interface Attempt {
-  readonly hold: Hold;
-  readonly output: Output;
-  image_digest: string | null;
-  /** Unix milliseconds by this machine's clock. */
-  started_at: number | null;
-  /** The record has taken note of the start. */
-  noted: Promise<unknown>;
-  container: Container | undefined;
-}
-
-const play = async (attempt: Attempt, context: AttemptContext): Promise<Outcome> => {
-  const { hold } = attempt;
-  const { claim } = hold;
+const play = async (attempt: Attempt, context: AttemptContext, adoption?: Adoption): Promise<Played | 'left'> => {
   try {
-    const image = await unlessRequested(hold, context.runtime.resolveImage(claim.spec.image));
-    if (image === 'requested') return toOutcomeOfRequest(hold.request);
-    attempt.image_digest = image.digest;
-    if (claim.epoch > 1) await clearWay(claim, context);
-    const container = await context.runtime.create(toContainerOptions(claim, context));
-    attempt.container = container;
-    if (hold.request !== undefined) return toOutcomeOfRequest(hold.request);
-    await container.start(attempt.output.sink);
-    attempt.started_at = Date.now();
-    attempt.noted = noteStart(attempt, image.digest, context);
-    return await watch(attempt, container, context.log);
+    return adoption ? await goOn(attempt, context, adoption) : await begin(attempt, context);
   } catch (error) {
     if (error instanceof RuntimeFault) {
       context.log.warn({ err: error }, 'the attempt met a fault');
-      return toOutcomeOfFault(error);
+      if (error.code === 'engine_unavailable') context.onEngineFault();
+      const unbegun = error.code === 'engine_unavailable' && !attempt.begun && attempt.hold.request === undefined;
+      return { outcome: toOutcomeOfFault(error), evidence: null, unbegun };
     }
     context.log.error({ err: error }, 'a bug in the worker ended an attempt; the job is started again');
-    return { kind: 'engine_restarted' };
+    return { outcome: { kind: 'engine_restarted' }, evidence: null };
   }
+};
+
+const goOn = async (attempt: Attempt, context: AttemptContext, adoption: Adoption): Promise<Played | 'left'> => {
+  const played = await takeOver(attempt, context, adoption);
+  return played === 'unbegun' ? begin(attempt, context) : played;
+};
+
+/** From the image to the end. Up to the start, an engine that fails only costs the epoch: nothing of it can run later. */
+const begin = async (attempt: Attempt, context: AttemptContext): Promise<Played | 'left'> => {
+  const { hold } = attempt;
+  const { claim } = hold;
+  const { runtime, leases } = context;
+  const image = await unlessStopped(hold, runtime.resolveImage(claim.spec.image));
+  if (image === 'stopped') return toStopped(hold);
+  attempt.image_digest = image.digest;
+  if (claim.epoch > 1) await clearWay(claim, context);
+  const options = toContainerOptions(claim, context);
+  const container = await runtime.create(options).catch(async (error: unknown) => {
+    if (!(error instanceof RuntimeFault) || error.code !== 'name_taken') throw error;
+    await removeCreated(claim, runtime);
+    return runtime.create(options);
+  });
+  attempt.container = container;
+  hold.container = container;
+  // Whoever asked to cancel before this line prevents the start. Whoever had the epoch taken from him may not start it either.
+  if ((await unlessStopped(hold, leases.confirm(hold))) === 'stopped' || isStopped(hold)) return toStopped(hold);
+  try {
+    await container.start(attempt.output.sink, attempt.output.onGap);
+  } catch (error) {
+    if (!(error instanceof RuntimeFault) || error.code !== 'engine_unavailable') throw error;
+    return goOnAfterFault(attempt, context, error);
+  }
+  attempt.noted = noteStart(attempt, context);
+  const deadline_ms = options.labels.deadline * 1000;
+  return watchToEnd(attempt, container, { context, ran_ms: 0, deadline_ms });
+};
+
+/**
+ * The engine did not answer to the start, so it shows what became of it. Where nothing did, the epoch is lost and not begun again: a
+ * container that takes its engine along with each start must not have its way for ever.
+ */
+const goOnAfterFault = async (attempt: Attempt, context: AttemptContext, fault: RuntimeFault) => {
+  context.onEngineFault();
+  context.log.warn({ err: fault }, 'the engine did not answer to a start; looking for what became of it');
+  const played = await takeOver(attempt, context, { ran_ms: null });
+  if (played !== 'unbegun') return played;
+  return { outcome: toOutcomeOfFault(fault), evidence: null };
 };
 
 /** What an earlier epoch left: its container must be gone before ours is made, and its output is told apart from ours. */
 const clearWay = async (claim: Claim, { runtime, logs, log }: AttemptContext): Promise<void> => {
   await removeOlderEpochs(runtime, claim);
-  await logs.beginAnew(claim.job_id, claim).catch((err) => log.warn({ err }, 'could not note that a job begins anew'));
+  await logs.beginAnew(claim).catch((err) => log.warn({ err }, 'could not note that a job begins anew'));
 };
 
-/** From the start to the end: whoever asks first for an earlier end decides what the end is called. */
-const watch = async ({ hold }: Attempt, container: Container, log: Logger): Promise<Outcome> => {
-  const { spec } = hold.claim;
-  const timer = setTimeout(() => hold.ask('timeout'), spec.timeout_seconds * 1000);
-  const ended = container.ended();
-  const stop = (why: Request) => stopUntilEnded(container, { grace_seconds: toGraceSeconds(why, spec), ended, log });
-  try {
-    const first = await Promise.race([ended, hold.requested]);
-    if (typeof first !== 'string') return toOutcome(first, toIntent(hold.request));
-    void stop(first);
-    void hold.urgent.then((why) => (why === first ? undefined : stop(why)));
-    return toOutcome(await ended, toIntent(hold.request));
-  } finally {
-    clearTimeout(timer);
-  }
+/** The name is ours alone, so it was made by us: the answer was lost, or the epoch had another owner then. It has not been started. */
+const removeCreated = async (claim: Claim, runtime: ContainerRuntime): Promise<void> => {
+  const found = await findOwnContainer(runtime, claim);
+  if (found?.state === 'created') await runtime.open(found.id).remove();
 };
 
-const toIntent = (request: Request | undefined) =>
-  request === 'cancel' || request === 'timeout' ? request : undefined;
-
-const toGraceSeconds = (request: Request, spec: JobSpec): number => {
-  if (request === 'lost') return 0;
-  return request === 'release' ? Math.min(RELEASE_GRACE_SECONDS, spec.stop_grace_seconds) : spec.stop_grace_seconds;
-};
-
-interface Stopping {
-  grace_seconds: number;
-  ended: Promise<ExitReport>;
-  log: Logger;
-}
-
-/** Never rejects: an engine that fails to stop a container is asked again for as long as it has not ended. */
-const stopUntilEnded = async (container: Container, { grace_seconds, ended, log }: Stopping): Promise<void> => {
-  const over = ended.then(
-    () => true,
-    () => true,
-  );
-  do {
-    try {
-      return await container.stop(grace_seconds);
-    } catch (err) {
-      log.warn({ err, container: container.id }, 'could not stop a container; trying again');
-    }
-  } while (!(await Promise.race([over, pause(STOP_AGAIN_MS).then(() => false)])));
-};
-
-const noteStart = async (attempt: Attempt, digest: string, { claims, log }: AttemptContext): Promise<void> => {
-  const { claim } = attempt.hold;
-  try {
-    const reply = await claims.start(claim, digest);
-    if (reply === 'cancel') attempt.hold.ask('cancel');
-    if (reply === 'stale') attempt.hold.ask('lost');
-  } catch (err) {
-    log.warn({ err, job_id: claim.job_id }, 'could not note the start');
-  }
-};
-
-/** The promise's value, or `requested` when a request comes first. The work then goes on unwatched and is used by the next job. */
-const unlessRequested = async <T>(hold: Hold, work: Promise<T>): Promise<T | 'requested'> => {
+/** The promise's value, or `stopped` when a request comes first. The work then goes on unwatched and is used by the next job. */
+const unlessStopped = async <T>(hold: Hold, work: Promise<T>): Promise<T | 'stopped'> => {
   work.catch(() => {});
-  return Promise.race([work, hold.requested.then(() => 'requested' as const)]);
+  return Promise.race([work, Promise.race([hold.requested, hold.left]).then(() => 'stopped' as const)]);
 };
 
-const toOutcomeOfRequest = (request: Request | undefined): Outcome =>
-  request === 'cancel' ? { kind: 'cancelled', exit_code: null } : { kind: 'engine_restarted' };
-
-const toOutcomeOfFault = ({ code, message, exit_code }: RuntimeFault): Outcome => {
+const toOutcomeOfFault = ({ code, message, exit_code, retryable }: RuntimeFault): Outcome => {
   switch (code) {
     case 'image_not_found':
     case 'image_pull_failed':
       return { kind: code, message };
     case 'start_failed':
-      return { kind: code, message, exit_code };
+      return retryable ? { kind: 'engine_restarted', message } : { kind: code, message, exit_code };
     default:
       return { kind: 'engine_restarted', message };
   }
 };
 
-const toContainerOptions = (claim: Claim, context: AttemptContext): ContainerOptions => {
-  const { job_id, epoch, attempt, spec, class: className } = claim;
-  const seconds = spec.timeout_seconds + spec.stop_grace_seconds + DEADLINE_SLACK_SECONDS;
-  return {
-    name: `berth-${job_id}-e${epoch}`,
-    image: spec.image,
-    ...toProgram(claim, context.node),
-    workdir: spec.workdir,
-    centicpus: Math.round(spec.cpus * 100),
-    memory_mb: spec.memory_mb,
-    network: spec.network,
-    profile: context.profileOf(className),
-    labels: {
-      job_id,
-      epoch,
-      attempt,
-      deadline: Math.ceil(Date.now() / 1000) + seconds,
-      installation: context.installation,
-    },
-  };
-};
-
-const settle = async (
-  attempt: Attempt,
-  outcome: Outcome,
-  context: AttemptContext,
-): Promise<SettleReply | undefined> => {
-  const { hold, image_digest, started_at } = attempt;
-  const released = hold.request === 'release';
-  const entry = { outcome, node: context.node, image_digest, started_at, released, chance: Math.random() };
+const settle = async (attempt: Attempt, played: Played, context: AttemptContext): Promise<SettleReply | undefined> => {
+  const { hold, image_digest } = attempt;
+  const released = hold.request === 'release' || played.unbegun === true;
+  const entry = { ...played, node: context.node, image_digest, released, chance: Math.random() };
   // The settlement follows the note of the start on the same connection; its reply need not be waited for.
   const reply = await settleAttempt(hold, toSettlement(hold, entry), context);
   await attempt.noted;
   return reply;
 };
 
-const removeQuietly = async (container: Container | undefined, log: Logger): Promise<void> => {
+/** Where the end was not ours to write, the container may be another worker's by now: whoever reconciles finds what nobody owns. */
+const removeIfOver = async (
+  { hold, container }: Attempt,
+  reply: SettleReply | undefined,
+  log: Logger,
+): Promise<void> => {
+  if (reply?.kind !== 'settled' && hold.request !== 'over') return;
   await container?.remove().catch((err) => log.warn({ err, container: container.id }, 'could not remove a container'));
 };

@@ -14,7 +14,7 @@ const claimant: Claimant = {
 const NO_ROOM: ClaimReply = { kind: 'no_room', ask: { centicpus: 1, memory_mb: 6, gpus: 0 } };
 
 /** A loop over one message that comes back whenever it is handed back, like the front of a queue, and ends with the consumer. */
-const startLoop = (claim: () => Promise<ClaimReply>, room = createRoom()) => {
+const startLoop = (claim: () => Promise<ClaimReply>, room = createRoom(), gate = { passed: async () => {} }) => {
   const stopped = defer<undefined>();
   const ended: string[] = [];
   let inQueue = defer<Delivery>();
@@ -52,8 +52,8 @@ const startLoop = (claim: () => Promise<ClaimReply>, room = createRoom()) => {
   const { claims } = createFakeClaims({ claim: vi.fn(claim) });
   const ran: Claim[] = [];
   const book = createLogBook();
-  const run = (one: Claim) => void ran.push(one);
-  const loop = takeJobs({ className: 'small', consumer, claims, claimant, room, run, log: book.log });
+  const run = async (one: Claim) => void ran.push(one);
+  const loop = takeJobs({ className: 'small', consumer, claims, claimant, room, gate, run, log: book.log });
   const stop = async () => {
     consumer.stopTaking();
     room.close();
@@ -153,6 +153,18 @@ describe('takeJobs', () => {
     expect(loop.takes()).toBe(0);
     turn.mine = true;
     room.signal();
+    await settle();
+    expect(loop.ran).toHaveLength(1);
+    await loop.stop();
+  });
+
+  it('takes no message while the engine is away', async () => {
+    const back = defer();
+    const claim = async (): Promise<ClaimReply> => ({ kind: 'claimed', claim: toClaim() });
+    const loop = startLoop(claim, createRoom(), { passed: () => back.promise });
+    await settle();
+    expect([loop.takes(), loop.ran]).toEqual([0, []]);
+    back.resolve();
     await settle();
     expect(loop.ran).toHaveLength(1);
     await loop.stop();

@@ -1,7 +1,9 @@
 import type { Consumer, Delivery } from '@berth/queue';
-import type { Claim, Claimant, Claims } from '@berth/store';
+import type { Claimant, Claims } from '@berth/store';
 import type { Logger } from 'pino';
+import type { EngineGate } from './engine-gate.js';
 import type { Room } from './room.js';
+import type { RunningAttempts } from './running-attempts.js';
 
 /** A machine that is too small for a job does not see it again for so long; another may take it at once. */
 const TOO_BIG_MS = 5_000;
@@ -12,8 +14,9 @@ export interface TakeJobsOptions {
   claims: Claims;
   claimant: Claimant;
   room: Room;
-  /** Runs a claimed job to its end; the loop does not wait for it. It must not throw. */
-  run: (claim: Claim, delivery: Delivery) => void;
+  gate: Pick<EngineGate, 'passed'>;
+  /** Runs a claimed job to its end; the loop does not wait for it. It must not reject. */
+  run: RunningAttempts['run'];
   log: Logger;
 }
 
@@ -26,9 +29,10 @@ export interface TakeJobsOptions {
  * nobody renews its lease, and the job is taken away and started again as if its worker had died.
  */
 export const takeJobs = async (options: TakeJobsOptions): Promise<void> => {
-  const { className, consumer, room, log } = options;
+  const { className, consumer, room, gate, log } = options;
   for (;;) {
     while (!room.isTurnOf(className)) await room.changed();
+    await gate.passed();
     const delivery = await consumer.take();
     if (!delivery) return;
     try {
@@ -49,7 +53,7 @@ const takeJob = async (delivery: Delivery, options: TakeJobsOptions): Promise<vo
   switch (reply.kind) {
     case 'claimed':
       room.claimed(className);
-      run(reply.claim, delivery);
+      void run(reply.claim, { delivery });
       return;
     case 'no_room':
       room.refused(className);

@@ -1,73 +1,92 @@
-import { toCause, toExitCode } from '@berth/domain';
-import { type Consumer, type Delivery, openConsumer } from '@berth/queue';
-import type { Claim, Claimant } from '@berth/store';
+import type { Claimant } from '@berth/store';
+import { startClassLoops } from './class-loops.js';
 import type { WorkerContext } from './context.js';
 import { startHeartbeat } from './heartbeat.js';
-import { startHousekeeping } from './housekeeping.js';
-import { runAttempt } from './run-attempt.js';
-import { takeJobs } from './take-jobs.js';
+import { startMachineCare } from './machine-care.js';
+import { createRunningAttempts, type RunningAttempts } from './running-attempts.js';
 import { VERSION } from './version.js';
-import { within } from './waiting.js';
+import { pause, within } from './waiting.js';
+
+/** What becomes of the containers: others of the machine adopt them, or they are killed and their jobs given back to the queue. */
+export type StopMode = 'leave' | 'kill';
 
 export interface RunningWorker {
-  /** Runs a job that this worker has claimed, with or without a message for it. Settles at the job's end; never rejects. */
-  run(claim: Claim, delivery?: Delivery): Promise<void>;
+  /** Runs a job that this worker has claimed or adopted. Settles when it is done with it; never rejects. */
+  run: RunningAttempts['run'];
   readonly claimant: Claimant;
-  /** Takes no more jobs, stops its containers and gives their jobs back to the queue. */
-  stop(): Promise<void>;
+  /** Takes no more jobs and is done with those that it has. Asked again with `kill` in the first moments, it kills after all. */
+  stop(mode: StopMode): Promise<void>;
 }
 
 /** Containers that do not die within this time are left to the next worker of the machine. */
-const STOP_LIMIT_MS = 12_000;
-/** How long a stopping worker waits for the broker, which may be away: for a take to hand its message back, and to say goodbye. */
-const BROKER_LIMIT_MS = 1_000;
+const KILL_LIMIT_MS = 12_000;
+/** A second signal may come so long after the first; jobs that are about to end do so meanwhile. */
+const SECOND_SIGNAL_MS = 500;
+/** How long it takes at most to store what the containers have written so far. */
+const LEAVE_LIMIT_MS = 1_500;
+/** How long each step of a stopping worker waits for the broker, which may be away. */
+const BROKER_LIMIT_MS = 500;
 
 export const startWorker = async (context: WorkerContext): Promise<RunningWorker> => {
-  const { config, store, leases, room, log, node, engine, capacity, served } = context;
+  const { config, store, leases, room, gate, log, node, engine, capacity, served } = context;
   const claimant: Claimant = { worker: config.worker, engine: engine.id, node, capacity };
-  const running = new Set<Promise<void>>();
   const startedAt = Date.now();
-
-  const run = (claim: Claim, delivery?: Delivery): Promise<void> => {
-    const whole = runToEnd(context, claim, delivery)
-      .catch((err) => log.error({ err, job_id: claim.job_id, epoch: claim.epoch }, 'an attempt broke'))
-      .finally(() => running.delete(whole));
-    running.add(whole);
-    return whole;
-  };
-  const unsubscribe = await context.channels.subscribe(store.keys.engineChannel(engine.id), (message) => {
-    const [word, job_id = ''] = message.split(' ');
-    if (word === 'room') room.signal();
-    if (word === 'cancel') leases.cancel(job_id);
-  });
-  const housekeeping = await startHousekeeping(context);
-  const consumers = served.map((c) => openClassConsumer(context, c.name));
-  const loops = served.map((c, i) => {
-    const consumer = consumers[i] as Consumer;
-    const options = { className: c.name, consumer, claims: store.claims, claimant, room, run, log };
-    return takeJobs(options).catch((err) => log.fatal({ err, class: c.name }, 'takes no more jobs of this class'));
-  });
-  const untilIdle = async (): Promise<void> => {
-    while (running.size > 0) await Promise.all(running);
-  };
+  const attempts = createRunningAttempts(context);
+  const care = await startMachineCare(context, claimant, attempts);
+  const loops = startClassLoops(context, claimant, attempts);
   const heartbeat = startHeartbeat(store.workers, () => toHeartbeat(context, startedAt), log);
   if (served.length === 0) log.warn({ capacity }, 'this machine is too small for every class and will take no jobs');
   log.info({ node, capacity, classes: served.map((c) => c.name), oci_runtime: engine.oci_runtime }, 'worker ready');
 
+  const mode = createStopMode();
+  let stopping: Promise<void> | undefined;
+
+  /** What is let go is named to the record last, behind all that was written of it, and with the claims whose replies came late. */
+  const endAttempts = async (): Promise<void> => {
+    await Promise.race([pause(SECOND_SIGNAL_MS), attempts.idle(), mode.kill]);
+    if (mode.now() === 'kill') leases.releaseAll();
+    else leases.letGoAll();
+    await within(mode.now() === 'kill' ? KILL_LIMIT_MS : LEAVE_LIMIT_MS, attempts.idle());
+    await within(BROKER_LIMIT_MS, loops.close());
+    await within(BROKER_LIMIT_MS, loops.over.then(attempts.idle));
+    care.close();
+    const held = [...attempts.left, ...leases.all().map((hold) => hold.claim)];
+    await within(BROKER_LIMIT_MS, store.adoptions.letGo(held, claimant));
+  };
+  const stop = async (): Promise<void> => {
+    log.info({ running: leases.size, mode: mode.now() }, 'worker stopping');
+    loops.stopTaking();
+    room.close();
+    gate.close();
+    care.stopAdopting();
+    await endAttempts();
+    await within(BROKER_LIMIT_MS, heartbeat.close());
+  };
+
   return {
-    run,
+    run: attempts.run,
     claimant,
-    async stop() {
-      log.info({ running: leases.size }, 'worker stopping');
-      for (const consumer of consumers) consumer.stopTaking();
-      room.close();
-      leases.releaseAll();
-      await within(STOP_LIMIT_MS, untilIdle());
-      await within(BROKER_LIMIT_MS, Promise.all(consumers.map((consumer) => consumer.close())));
-      await within(BROKER_LIMIT_MS, Promise.all(loops).then(untilIdle));
-      housekeeping.close();
-      unsubscribe();
-      await within(BROKER_LIMIT_MS, heartbeat.close());
+    stop(wanted) {
+      if (wanted === 'kill') mode.turnToKill();
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+};
+
+/** `leave`, until someone says `kill`. */
+const createStopMode = () => {
+  let now: StopMode = 'leave';
+  let turn: () => void = () => {};
+  const kill = new Promise<void>((resolve) => {
+    turn = resolve;
+  });
+  return {
+    kill,
+    now: (): StopMode => now,
+    turnToKill(): void {
+      now = 'kill';
+      turn();
     },
   };
 };
@@ -84,32 +103,3 @@ const toHeartbeat = ({ config, node, engine, capacity, served, leases }: WorkerC
   running: leases.size,
   started_at,
 });
-
-const openClassConsumer = ({ config, store, redis, log }: WorkerContext, className: string): Consumer =>
-  openConsumer({
-    className,
-    redis,
-    prefix: store.keys.bull,
-    worker: config.worker,
-    onError: (err) => log.warn({ err: { message: err.message }, class: className }, 'trouble with the queue'),
-  });
-
-/** One attempt, from the claim to the message's end and the container's removal. */
-const runToEnd = async (context: WorkerContext, claim: Claim, delivery?: Delivery): Promise<void> => {
-  const { attempts, metrics, node } = context;
-  const { job_id, attempt, epoch } = claim;
-  const log = attempts.log.child({ job_id, attempt, epoch });
-  metrics.attemptStarted();
-  log.info({ class: claim.class }, 'attempt started');
-  const end = await runAttempt(claim, { ...attempts, log }).catch(async (error) => {
-    metrics.attemptEnded(false);
-    await delivery?.handBack();
-    throw error;
-  });
-  const { outcome, reply, removed } = end;
-  metrics.attemptEnded(outcome.kind === 'exited' && outcome.exit_code === 0);
-  log.info({ outcome, reply }, 'attempt ended');
-  const note = { state: reply?.state ?? 'lost', node, exit_code: toExitCode(outcome), cause: toCause(outcome) };
-  await (note.state === 'completed' ? delivery?.complete(note) : delivery?.fail(note));
-  await removed;
-};

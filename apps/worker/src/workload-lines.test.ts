@@ -17,6 +17,16 @@ describe('workload lines', () => {
     expect(withoutTimes(lines.take())).toEqual(['three']);
   });
 
+  it('go on with what stands behind the last end of line', () => {
+    const lines = createWorkloadLines({
+      stdout: { tail: Buffer.from('one\ntw') },
+      stderr: { tail: Buffer.from('x\n') },
+    });
+    lines.push('stdout', Buffer.from('o\n'));
+    lines.push('stderr', Buffer.from('y\n'));
+    expect(withoutTimes(lines.take())).toEqual(['two', 'y']);
+  });
+
   it('never hold half a character', () => {
     const lines = createWorkloadLines();
     const bytes = Buffer.from('é€😀\n');

@@ -4,8 +4,16 @@ import type { OutputStream } from './runtime/container-runtime.js';
 /** Clients keep no more than so many lines of a job, so older ones that were not taken yet are dropped. */
 const KEPT_LINES = 1_000;
 
-/** Splits output into whole lines for clients of the workload runner's format: `[time] text`, oldest first. */
-export const createWorkloadLines = () => {
+type Stored = Record<OutputStream, { tail: Buffer }>;
+
+/** The beginning of a line whose end another worker has not seen. */
+const toBegun = (tail: Buffer): string => tail.subarray(tail.lastIndexOf(0x0a) + 1).toString();
+
+/**
+ * Splits output into whole lines for clients of the workload runner's format: `[time] text`, oldest first. Behind what is stored
+ * already it goes on with the line that had begun there.
+ */
+export const createWorkloadLines = (stored?: Stored) => {
   const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
   /** Joined only at the line's end: a line of megabytes arrives in many pieces. */
   const unfinished: Record<OutputStream, string[]> = { stdout: [], stderr: [] };
@@ -16,6 +24,10 @@ export const createWorkloadLines = () => {
     unfinished[stream] = [];
     return line;
   };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const begun = stored ? toBegun(stored[stream].tail) : '';
+    if (begun !== '') unfinished[stream].push(begun);
+  }
   return {
     push(stream: OutputStream, bytes: Buffer): void {
       const [first = '', ...more] = decoders[stream].write(bytes).split('\n');

@@ -1,10 +1,11 @@
-import type { Claims, Settlement } from '@berth/store';
+import type { Adoption, Claims, Settlement } from '@berth/store';
 import { expect, onTestFinished, vi } from 'vitest';
+import { toContainerOptions } from '../src/attempt-options.js';
 import { keepLeases } from '../src/leases.js';
-import { runAttempt } from '../src/run-attempt.js';
+import { type AttemptEnd, runAttempt } from '../src/run-attempt.js';
 import type { Container, ContainerRuntime } from '../src/runtime/container-runtime.js';
 import { createFakeEngine, createFakeRuntime, type FakeProgram } from '../src/runtime/fake-runtime.js';
-import { createFakeClaims, createFakeLogs, createLogBook, toClaim } from './fakes.js';
+import { createFakeClaims, createFakeLogs, createLogBook, toAdoption, toClaim } from './fakes.js';
 
 export interface Play {
   program?: FakeProgram;
@@ -24,34 +25,21 @@ export const setUp = ({ program = {}, spec = {}, claim = {}, claims = {}, runtim
   const fake = createFakeRuntime(engine, 'test');
   const record = createFakeClaims(claims);
   const steps = record.calls;
-  const wrap = (inner: Container): Container => ({
-    ...inner,
-    start: (sink) => {
-      steps.push('container started');
-      return inner.start(sink);
-    },
-    stop: (grace) => {
-      steps.push(`container stopped ${grace}`);
-      return inner.stop(grace);
-    },
-    remove: () => {
-      steps.push('container removed');
-      return inner.remove();
-    },
-    ...container?.(inner),
-  });
+  const wrap = wrapWith(steps, container);
   const outer: ContainerRuntime = {
     ...fake,
     create: async (options) => {
       steps.push('container created');
       return wrap(await fake.create(options));
     },
+    open: (id) => wrap(fake.open(id)),
     ...runtime?.(fake),
   };
   const output = createFakeLogs();
   const book = createLogBook();
   const leases = keepLeases(record.claims, book.log);
   onTestFinished(() => leases.close());
+  const onEngineFault = vi.fn();
   const context = {
     runtime: outer,
     claims: record.claims,
@@ -61,20 +49,62 @@ export const setUp = ({ program = {}, spec = {}, claim = {}, claims = {}, runtim
     installation: 'test',
     logLimitBytes: 1_000_000,
     profileOf: () => 'standard' as const,
+    onEngineFault,
     log: book.log,
   };
-  const run = async () => {
-    const end = await runAttempt(toClaim(claim, spec), context);
-    await end.removed;
+  const held = toClaim(claim, spec);
+  const run = async (adoption?: Adoption): Promise<AttemptEnd> => {
+    const end = await runAttempt(held, context, adoption);
+    if (end.kind === 'ended') await end.removed;
     return end;
   };
-  return { engine, record, steps, output, book, leases, context, run };
+  /** Goes on with an epoch that another worker has begun. */
+  const adopt = (fields: Partial<Adoption> = {}) => run(toAdoption(fields, held));
+  /** The container of the epoch, as another worker has made it. */
+  const place = async (state: 'created' | 'started'): Promise<string> => {
+    const made = await fake.create(toContainerOptions(held, context));
+    if (state === 'started') await made.start(() => {});
+    return made.id;
+  };
+  return { engine, fake, record, steps, output, book, leases, context, run, adopt, place, onEngineFault };
 };
+
+const wrapWith =
+  (steps: string[], container: Play['container']) =>
+  (inner: Container): Container => {
+    const note = (what: string) => void steps.push(`container ${what}`);
+    return {
+      ...inner,
+      start: (sink, onGap) => {
+        note('started');
+        return inner.start(sink, onGap);
+      },
+      follow: (sink, from) => {
+        note('followed');
+        return inner.follow(sink, from);
+      },
+      stop: (grace) => {
+        note(`stopped ${grace}`);
+        return inner.stop(grace);
+      },
+      remove: () => {
+        note('removed');
+        return inner.remove();
+      },
+      ...container?.(inner),
+    };
+  };
 
 /** The one settlement that there must be. */
 export const settled = (settlements: Settlement[]) => {
   expect(settlements).toHaveLength(1);
   return settlements[0] as Settlement;
+};
+
+/** What the record replied to an attempt that must have ended. */
+export const replyOf = (end: AttemptEnd) => {
+  if (end.kind !== 'ended') throw new Error(`the attempt was left: ${end.why}`);
+  return end.reply;
 };
 
 export const never = new Promise(() => {});

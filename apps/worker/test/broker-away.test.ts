@@ -40,14 +40,37 @@ describe('a broker that goes away', () => {
     expect(book.lines.filter((line) => line.level > 40)).toEqual([]);
   });
 
-  it('does not keep a worker from stopping', async () => {
+  it.each(['kill', 'leave'] as const)('does not keep a worker from stopping: %s', async (mode) => {
     const { rig, broker, engine, stop } = await openCutWorker();
     const id = await rig.submit();
     await untilStarted(rig, id);
     await broker.cut();
-    await stop();
-    expect([...engine.containers.values()].map((c) => c.state)).toEqual(['ended']);
-    expect((await rig.store.jobs.read(id))?.state).toBe('running');
+    const began = performance.now();
+    await stop(mode);
+    if (mode === 'leave') expect(performance.now() - began).toBeLessThan(5_000);
+    expect([...engine.containers.values()].map((c) => c.state)).toEqual([mode === 'leave' ? 'running' : 'ended']);
+    expect(await rig.store.jobs.read(id)).toMatchObject({ state: 'running', attempts: [] });
     await broker.mend();
   });
+
+  it('costs a job nothing that another machine could have claimed: it stands still meanwhile, and goes on', async () => {
+    const { rig, broker, engine, ends, context } = await openCutWorker();
+    const id = await rig.submit();
+    await untilStarted(rig, id);
+    const other = createFakeEngine({ info: { id: 'fake-engine-2' } });
+    await rig.openWorker({ runtime: createFakeRuntime(other, rig.prefix) });
+    const isPaused = () => [...engine.containers.values()].map((c) => c.paused);
+    const beat = vi.spyOn(context.store.adoptions, 'beat');
+    await vi.waitFor(() => expect(beat.mock.settledResults.at(-1)?.type).toBe('fulfilled'), { timeout: 5_000 });
+    await broker.cut();
+    await vi.waitFor(() => expect(isPaused()).toEqual([true]), { timeout: 25_000, interval: 50 });
+    const lease = Number(await rig.redis.zscore(rig.store.keys.leases, id)) - Date.now();
+    expect(lease).toBeGreaterThan(1_000);
+    await broker.mend();
+    await vi.waitFor(() => expect(isPaused()).toEqual([false]), { timeout: 15_000, interval: 50 });
+    ends[0]?.resolve();
+    expect(await rig.untilState(id, 'completed')).toMatchObject({ epoch: 1, attempt: 1 });
+    expect(await rig.history(id)).toEqual(['submitted', 'claimed', 'started', 'completed']);
+    expect(other.containers.size).toBe(0);
+  }, 60_000);
 });

@@ -1,5 +1,17 @@
 import { type JobSpec, jobSpecSchema } from '@berth/domain';
-import type { Claim, Claims, LeaseState, LogPiece, LogStore, Settlement, SettleReply } from '@berth/store';
+import type {
+  Adoption,
+  Claim,
+  Claims,
+  LeaseState,
+  LogBatch,
+  LogOwner,
+  LogPiece,
+  LogStore,
+  Settlement,
+  SettleReply,
+  StoredPosition,
+} from '@berth/store';
 import { type Logger, pino } from 'pino';
 import { vi } from 'vitest';
 
@@ -11,10 +23,19 @@ export const toSpec = (fields: Record<string, unknown> = {}): JobSpec => {
 export const toClaim = (fields: Partial<Claim> = {}, spec: Record<string, unknown> = {}): Claim => ({
   job_id: 'job-1',
   epoch: 1,
+  owner: 'worker-1',
   attempt: 1,
   class: 'small',
   spec: toSpec(spec),
   format: 'v1',
+  ...fields,
+});
+
+export const toAdoption = (fields: Partial<Adoption> = {}, claim: Claim = toClaim()): Adoption => ({
+  claim,
+  ran_ms: 0,
+  image_digest: null,
+  intent: undefined,
   ...fields,
 });
 
@@ -66,6 +87,10 @@ export const createFakeClaims = (overrides: Partial<Claims> = {}): FakeClaims =>
       calls.push('start');
       return 'started';
     },
+    intend: async (_claim, intent) => {
+      calls.push(`intend ${intent}`);
+      return intent;
+    },
     settle: async (_claim, settlement) => {
       calls.push(`settle ${settlement.type}`);
       settlements.push(settlement);
@@ -86,13 +111,25 @@ export interface FakeLogs {
   textOf(...streams: LogPiece['stream'][]): string;
 }
 
+const toPosition = (pieces: LogPiece[]): StoredPosition => {
+  const of = (stream: LogPiece['stream']) => {
+    const bytes = Buffer.concat(pieces.filter((piece) => piece.stream === stream).map((piece) => piece.bytes));
+    return { bytes: bytes.length, tail: bytes.subarray(-1024) };
+  };
+  return { stdout: of('stdout'), stderr: of('stderr'), pieces: pieces.length, complete: false };
+};
+
 export const createFakeLogs = (overrides: Partial<LogStore> = {}): FakeLogs => {
   const pieces: LogPiece[] = [];
   const lines: string[] = [];
   const logs = {
-    append: async (_id: string, more: LogPiece[]) => void pieces.push(...more),
-    beginAnew: async () => undefined,
-    appendWorkloadLines: async (_id: string, more: string[]) => void lines.push(...more),
+    append: async (_claim: LogOwner, batch: LogBatch) => {
+      pieces.push(...batch.pieces);
+      lines.push(...(batch.lines ?? []));
+      return 'stored';
+    },
+    beginAnew: async () => 'stored',
+    readPosition: async () => toPosition(pieces),
     ...overrides,
   } as unknown as LogStore;
   return {

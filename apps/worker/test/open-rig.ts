@@ -1,36 +1,42 @@
 import { DEFAULT_CLASSES, findClass, type JobState, type ResourceClass, toAsk } from '@berth/domain';
 import { openProducer } from '@berth/queue';
-import { createStore, type JobRecord, openRedis, type Store, type WireFormat } from '@berth/store';
+import { createStore, type JobRecord, type LogStream, openRedis, type Store, type WireFormat } from '@berth/store';
+import type { Redis } from 'ioredis';
 import { expect, onTestFinished, vi } from 'vitest';
 import { toWorkerConfig } from '../src/config.js';
 import { type Overrides, openWorkerContext, type WorkerContext } from '../src/context.js';
 import { createDockerRuntime } from '../src/runtime/docker/docker-runtime.js';
-import { type RunningWorker, startWorker } from '../src/worker.js';
+import { type RunningWorker, type StopMode, startWorker } from '../src/worker.js';
 import { createLogBook, toSpec } from './fakes.js';
 
 export const IMAGE = 'busybox:stable';
 export const NOTHING = { centicpus: 0, memory_mb: 0, gpus: 0 };
 const PUMP_MS = 10;
+/** A job is adopted within this time after the last sign of life of the worker that had it. */
+export const ADOPTION_LIMIT_MS = 5_000;
 
-interface OpenedWorker {
+export interface OpenedWorker {
   context: WorkerContext;
   worker: RunningWorker;
   book: ReturnType<typeof createLogBook>;
   /** Claims that this worker has asked for. */
   claims(): number;
-  /** Stops and closes it; done by itself when the test ends. */
-  stop(): Promise<void>;
+  /** Stops and closes it, by default killing its containers; done by itself when the test ends. */
+  stop(mode?: StopMode): Promise<void>;
+  /** From one moment to the next it gives no more sign of life, writes nothing and touches no container, as if it had been killed. */
+  drop(): Promise<void>;
 }
 
 export interface Rig {
   prefix: string;
   store: Store;
+  redis: Redis;
   submit(fields?: Record<string, unknown>, format?: WireFormat): Promise<string>;
   openWorker(overrides?: Overrides, environment?: Record<string, string>): Promise<OpenedWorker>;
   untilState(job_id: string, state: JobState, limit_ms?: number): Promise<JobRecord>;
   history(job_id: string): Promise<string[]>;
-  /** What is stored of the job's output, notes included. */
-  readLog(job_id: string): Promise<Buffer>;
+  /** What is stored of the job's output, of one stream or of all with the notes. */
+  readLog(job_id: string, stream?: LogStream): Promise<Buffer>;
 }
 
 let opened = 0;
@@ -69,12 +75,16 @@ const startOne = async (prefix: string, overrides: Overrides, environment: Recor
   const claim = vi.spyOn(context.store.claims, 'claim');
   const worker = await startWorker(context);
   let stopping: Promise<void> | undefined;
-  const stop = () => {
-    stopping ??= worker.stop().then(() => context.close());
+  const stop = (mode: StopMode = 'kill') => {
+    stopping ??= worker.stop(mode).then(() => context.close());
     return stopping;
   };
-  onTestFinished(stop);
-  return { context, worker, book, stop, claims: () => claim.mock.calls.length };
+  const drop = async () => {
+    await context.close();
+    stopping = worker.stop('leave');
+  };
+  onTestFinished(() => stop());
+  return { context, worker, book, stop, drop, claims: () => claim.mock.calls.length };
 };
 
 const expectNoContainers = async (prefix: string) => {
@@ -103,6 +113,7 @@ export const openRig = (file: string, classes: ResourceClass[] = DEFAULT_CLASSES
   return {
     prefix,
     store,
+    redis,
     async submit(fields = {}, format = 'v1') {
       const spec = toSpec(fields);
       const ask = toAsk(spec);
@@ -122,10 +133,12 @@ export const openRig = (file: string, classes: ResourceClass[] = DEFAULT_CLASSES
       );
     },
     history: async (job_id) => (await store.jobs.readHistory(job_id)).map((event) => event.type),
-    async readLog(job_id) {
+    async readLog(job_id, stream) {
       const pieces: Buffer[] = [];
-      for await (const { bytes } of store.logs.readBackwards(job_id)) pieces.unshift(bytes);
-      return Buffer.concat(pieces);
+      for await (const piece of store.logs.readBackwards(job_id)) {
+        if (stream === undefined || piece.stream === stream) pieces.push(piece.bytes);
+      }
+      return Buffer.concat(pieces.reverse());
     },
   };
 };
@@ -133,5 +146,17 @@ export const openRig = (file: string, classes: ResourceClass[] = DEFAULT_CLASSES
 export const untilStarted = (rig: Rig, job_id: string): Promise<void> =>
   vi.waitFor(async () => expect((await rig.store.jobs.read(job_id))?.started_at).toBeTypeOf('number'), {
     timeout: 20_000,
+    interval: 10,
+  });
+
+export const untilWritten = (rig: Rig, job_id: string, text: string) =>
+  vi.waitFor(async () => expect((await rig.readLog(job_id)).toString()).toContain(text), {
+    timeout: 20_000,
+    interval: 10,
+  });
+
+export const untilOwned = (rig: Rig, job_id: string, { context }: OpenedWorker, limit_ms = ADOPTION_LIMIT_MS) =>
+  vi.waitFor(async () => expect((await rig.store.jobs.read(job_id))?.owner).toBe(context.config.worker), {
+    timeout: limit_ms,
     interval: 10,
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TAIL_BYTES } from '../src/output.js';
+import { TAIL_BYTES } from '../src/output-pieces.js';
 import { openRig } from './open-rig.js';
 
 const LIMIT = 1_000_000;

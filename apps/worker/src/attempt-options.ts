@@ -1,0 +1,30 @@
+import type { Profile } from '@berth/domain';
+import type { Claim } from '@berth/store';
+import { toProgram } from './kept-format.js';
+import type { ContainerOptions } from './runtime/container-runtime.js';
+
+/** Beyond its timeout and grace a container may live so long before others of the machine stop it. */
+const DEADLINE_SLACK_SECONDS = 10;
+
+interface Place {
+  node: string;
+  installation: string;
+  profileOf: (className: string) => Profile;
+}
+
+/** Everything that the container of a claim is made from. */
+export const toContainerOptions = (claim: Claim, { node, installation, profileOf }: Place): ContainerOptions => {
+  const { job_id, epoch, attempt, spec, class: className } = claim;
+  const seconds = spec.timeout_seconds + spec.stop_grace_seconds + DEADLINE_SLACK_SECONDS;
+  return {
+    name: `berth-${job_id}-e${epoch}`,
+    image: spec.image,
+    ...toProgram(claim, node),
+    workdir: spec.workdir,
+    centicpus: Math.round(spec.cpus * 100),
+    memory_mb: spec.memory_mb,
+    network: spec.network,
+    profile: profileOf(className),
+    labels: { job_id, epoch, attempt, deadline: Math.ceil(Date.now() / 1000) + seconds, installation },
+  };
+};

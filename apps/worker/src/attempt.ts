@@ -1,0 +1,98 @@
+import { type Evidence, type Outcome, type Profile, toEvidence, toOutcome } from '@berth/domain';
+import type { Claim, Claims, LogStore } from '@berth/store';
+import type { Logger } from 'pino';
+import type { Hold } from './hold.js';
+import type { Leases } from './leases.js';
+import { type Output, openOutput } from './output.js';
+import type { Container, ContainerRuntime } from './runtime/container-runtime.js';
+import { watch } from './watch-container.js';
+
+export interface AttemptContext {
+  runtime: ContainerRuntime;
+  claims: Claims;
+  logs: LogStore;
+  leases: Leases;
+  node: string;
+  /** Marks our containers on the engine: the name of this installation. */
+  installation: string;
+  logLimitBytes: number;
+  profileOf: (className: string) => Profile;
+  /** The engine did not do what it was asked to. */
+  onEngineFault: () => void;
+  log: Logger;
+}
+
+/** What is known of an attempt so far. */
+export interface Attempt {
+  readonly hold: Hold;
+  output: Output;
+  image_digest: string | null;
+  /** The record has taken note of the start. */
+  noted: Promise<unknown>;
+  container: Container | undefined;
+  /** Its container has been started. */
+  begun: boolean;
+}
+
+export interface Played {
+  outcome: Outcome;
+  evidence: Evidence | null;
+  /** The engine was away before anything ran: the job goes back as if it had not been claimed. */
+  unbegun?: boolean;
+}
+
+export const openAttemptOutput = (
+  claim: Claim,
+  { logs, log, logLimitBytes }: AttemptContext,
+  from?: StoredOutput,
+): Output =>
+  openOutput({
+    claim,
+    limitBytes: logLimitBytes,
+    logs,
+    log,
+    workloadLines: claim.format === 'workload',
+    ...(from ? { from } : {}),
+  });
+
+type StoredOutput = Awaited<ReturnType<LogStore['readPosition']>>;
+
+/** The way to the end of a started container. */
+interface Watched {
+  context: AttemptContext;
+  ran_ms: number;
+  deadline_ms: number;
+}
+
+export const watchToEnd = async (
+  attempt: Attempt,
+  container: Container,
+  watched: Watched,
+): Promise<Played | 'left'> => {
+  const { context, ran_ms, deadline_ms } = watched;
+  attempt.begun = true;
+  const ended = await watch(attempt.hold, container, { ran_ms, claims: context.claims, log: context.log });
+  if (ended === 'left') return 'left';
+  const circumstances = { intent: toIntent(attempt.hold), deadline_ms };
+  return { outcome: toOutcome(ended, circumstances), evidence: toEvidence(ended, circumstances) };
+};
+
+export const noteStart = async (attempt: Attempt, { claims, log }: AttemptContext): Promise<void> => {
+  const { hold, image_digest } = attempt;
+  try {
+    const reply = await claims.start(hold.claim, image_digest ?? '');
+    if (reply === 'cancel') hold.ask('cancel');
+  } catch (err) {
+    log.warn({ err, job_id: hold.claim.job_id }, 'could not note the start');
+  }
+};
+
+export const isStopped = (hold: Hold): boolean => hold.request !== undefined || hold.leave !== undefined;
+
+export const toStopped = ({ request, leave }: Hold): Played | 'left' => {
+  if (leave !== undefined) return 'left';
+  const outcome: Outcome = request === 'cancel' ? { kind: 'cancelled', exit_code: null } : { kind: 'engine_restarted' };
+  return { outcome, evidence: null };
+};
+
+export const toIntent = ({ request }: Hold) => (request === 'cancel' || request === 'timeout' ? request : undefined);

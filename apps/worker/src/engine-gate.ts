@@ -1,0 +1,45 @@
+import type { Logger } from 'pino';
+import { pause } from './waiting.js';
+
+const LOOK_MS = 1_000;
+
+/** Takes no jobs while the engine is away: each would fail for nothing. */
+export interface EngineGate {
+  /** The engine did not do what it was asked to. */
+  failed(): void;
+  /** Settles once the engine answers, at once where nothing has failed, or when the gate is closed. */
+  passed(): Promise<void>;
+  close(): void;
+}
+
+export const createEngineGate = (look: () => Promise<unknown>, log: Logger): EngineGate => {
+  let away: Promise<void> | undefined;
+  let closed = false;
+  let close: () => void = () => {};
+  const closing = new Promise<void>((resolve) => {
+    close = resolve;
+  });
+  const untilBack = async (): Promise<void> => {
+    log.warn('the engine is away; no more jobs are taken until it is back');
+    while (!closed) {
+      const answers = await look().then(
+        () => true,
+        () => false,
+      );
+      if (answers) break;
+      await pause(LOOK_MS);
+    }
+    away = undefined;
+    if (!closed) log.info('the engine is back');
+  };
+  return {
+    failed() {
+      if (!closed) away ??= untilBack();
+    },
+    passed: () => Promise.race([away ?? Promise.resolve(), closing]),
+    close() {
+      closed = true;
+      close();
+    },
+  };
+};

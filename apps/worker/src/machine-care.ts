@@ -1,0 +1,67 @@
+import { type Claimant, LET_GO_MS } from '@berth/store';
+import { createAdoption } from './adopt-jobs.js';
+import type { WorkerContext } from './context.js';
+import { keepFence } from './fence.js';
+import { startHousekeeping } from './housekeeping.js';
+import { startSignOfLife } from './pulse.js';
+import type { RunningAttempts } from './running-attempts.js';
+
+/** A neighbour is taken for dead only by a worker that has itself been heard for so long. */
+const STEADY_MS = 2_000;
+
+export interface MachineCare {
+  /** Takes nothing more on; what this worker holds is cared for still. */
+  stopAdopting(): void;
+  /** Gives no more signs of life. What is let go now is safe from other machines for a while. */
+  close(): void;
+}
+
+/**
+ * What the workers of a machine do for one another and for its containers, beside running jobs: show that they live, adopt what the
+ * dead have left, fence what may run elsewhere, remove what should not run. In this order: a worker that has not shown a sign of life
+ * looks dead to its neighbours, so it does that before it claims or adopts anything.
+ */
+export const startMachineCare = async (
+  context: WorkerContext,
+  claimant: Claimant,
+  attempts: Pick<RunningAttempts, 'run'>,
+): Promise<MachineCare> => {
+  const { store, leases, room, redis, log, noteLease } = context;
+  const now = () => performance.now();
+  let open = true;
+  const adoption = createAdoption({
+    adoptions: store.adoptions,
+    claimant,
+    run: (adopted) => void attempts.run(adopted.claim, { adoption: adopted }),
+    isOpen: () => open,
+    log,
+  });
+  const pulse = await startSignOfLife({
+    beat: () => store.adoptions.beat(claimant),
+    onSilent: (steady_ms) => void (steady_ms > STEADY_MS && adoption.pass()),
+    now,
+    log,
+  });
+  redis.on('ready', pulse.interrupted);
+  const fence = keepFence({ leases, otherEngines: () => pulse.otherEngines, noteLease, now, log });
+  const unsubscribe = await context.channels.subscribe(store.keys.engineChannel(claimant.engine), (message) => {
+    const [word, job_id = ''] = message.split(' ');
+    if (word === 'room') room.signal();
+    if (word === 'cancel') leases.cancel(job_id);
+    if (word === 'orphans') void adoption.pass();
+  });
+  const housekeeping = await startHousekeeping({ context, pulse, adopt: adoption.pass });
+  return {
+    stopAdopting() {
+      open = false;
+      housekeeping.close();
+    },
+    close() {
+      pulse.close();
+      fence.close();
+      noteLease(LET_GO_MS, pulse.otherEngines > 0);
+      redis.off('ready', pulse.interrupted);
+      unsubscribe();
+    },
+  };
+};

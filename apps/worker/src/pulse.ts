@@ -1,0 +1,77 @@
+import type { Adoptions, Pulse } from '@berth/store';
+import type { Logger } from 'pino';
+
+export const BEAT_MS = 1_000;
+/** An answer that took longer came from a broker, or to a process, that had stood still. */
+const PROMPT_MS = 2_000;
+
+export interface SignOfLife {
+  /** For how many milliseconds the broker has taken every beat promptly and without a break. */
+  steadyFor(): number;
+  /** Machines beside this one that have had a worker lately, by the last answer. */
+  readonly otherEngines: number;
+  /** The connection broke and came back. */
+  interrupted(): void;
+  close(): void;
+}
+
+export interface SignOfLifeOptions {
+  beat: () => ReturnType<Adoptions['beat']>;
+  /**
+   * Workers of the same engine are silent. Called with every beat for as long as they are named, the first one too, and told for how long
+   * the broker has been steady; must not throw.
+   */
+  onSilent: (steady_ms: number) => void;
+  /** Milliseconds on a clock that never goes back. */
+  now: () => number;
+  log: Logger;
+}
+
+/**
+ * A sign of life every second, by which others of the machine see that this worker lives, and by which it judges the broker. After
+ * an outage every lease looks lapsed, and the living must have their chance to renew first; so whoever takes jobs away from others asks
+ * first for how long the broker has answered steadily. A connection that stays open tells nothing: a broker that was stopped and goes
+ * on keeps its connections, and one that is full answers but writes nothing. So a beat is a write, and a slow answer, a refusal, or a
+ * pause between two beats starts the count again. The first beat has been taken when this returns.
+ */
+export const startSignOfLife = async (options: SignOfLifeOptions): Promise<SignOfLife> => {
+  const { beat, onSilent, now, log } = options;
+  let steadySince = now();
+  let lastAsked = now();
+  let otherEngines = 0;
+  let beating = false;
+
+  const steadyFor = (): number => (now() - lastAsked > BEAT_MS + PROMPT_MS ? 0 : now() - steadySince);
+  const hear = (pulse: Pulse, asked: number): void => {
+    const answered = now();
+    if (answered - asked > PROMPT_MS || asked - lastAsked > BEAT_MS + PROMPT_MS) steadySince = answered;
+    lastAsked = asked;
+    otherEngines = pulse.other_engines;
+    if (pulse.silent.length > 0) onSilent(steadyFor());
+  };
+  const once = async (): Promise<void> => {
+    beating = true;
+    const asked = now();
+    await beat().then(
+      (pulse) => hear(pulse, asked),
+      (err) => {
+        steadySince = now();
+        log.warn({ err }, 'the broker did not take a sign of life');
+      },
+    );
+    beating = false;
+  };
+  await once();
+  const timer = setInterval(() => (beating ? undefined : once()), BEAT_MS);
+
+  return {
+    steadyFor,
+    get otherEngines() {
+      return otherEngines;
+    },
+    interrupted() {
+      steadySince = now();
+    },
+    close: () => clearInterval(timer),
+  };
+};
