@@ -5,6 +5,7 @@ import type { EventFeed, Store } from '@berth/store';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { routePath } from 'hono/route';
 import type { Logger } from 'pino';
+import type { Admission } from './admission.js';
 import { createStreams } from './byte-stream.js';
 import { addKeptFormats } from './compat/router.js';
 import { addDashboard } from './dashboard.js';
@@ -27,6 +28,7 @@ import type { Waiters } from './waiters.js';
 export interface AppParts {
   store: Store;
   jobs: Jobs;
+  admission: Pick<Admission, 'refusals'>;
   waiters: Waiters;
   reader: LogReader;
   feed: EventFeed;
@@ -59,7 +61,7 @@ export const createApp = (parts: AppParts): OpenAPIHono => {
   addEventRoutes(app, { jobs, store: store.jobs, waiters, streams });
   addNodeRoutes(app, { workers: store.workers, now });
   addStatsRoutes(app, { list: store.list, classes: parts.classes, readTotals: store.readTotals });
-  addHealthRoutes(app, { ping: store.ping, shutdown });
+  addHealthRoutes(app, { ping: store.ping, admission: parts.admission, shutdown });
   addMetricsRoute(app, { metrics: parts.metrics, list: store.list, readTotals: store.readTotals });
   addDocsRoutes(app);
   addDashboard(app, parts.producer.queues);

@@ -7,6 +7,7 @@ import {
   openChannels,
   openEventFeed,
   openRedis,
+  requireSafeBroker,
   type Store,
 } from '@berth/store';
 import type { Redis } from 'ioredis';
@@ -38,7 +39,7 @@ const reportBreaks = (redis: Redis, use: ConnectionUse, log: Logger): void => {
   });
 };
 
-/** Waits for the broker where it is not there yet. */
+/** Waits for the broker where it is not there yet. Throws UnsafeBrokerError, with nothing left open, where it would lose jobs. */
 export const openBroker = async ({ redisUrl, prefix, classes }: ApiConfig, log: Logger): Promise<Broker> => {
   const connections: Redis[] = [];
   const connect = (use: ConnectionUse): Redis => {
@@ -47,8 +48,12 @@ export const openBroker = async ({ redisUrl, prefix, classes }: ApiConfig, log: 
     connections.push(redis);
     return redis;
   };
-  const store = createStore(connect('request'), prefix);
   const steady = connect('steady');
+  await requireSafeBroker(steady).catch((error) => {
+    steady.disconnect();
+    throw error;
+  });
+  const store = createStore(connect('request'), prefix);
   const feed = await openEventFeed(connect('blocking'), store.keys);
   const channels = openChannels(connect('blocking'));
   const producer = openProducer({

@@ -44,6 +44,7 @@ const environmentSchema = z.object({
     .int()
     .min(60)
     .default(7 * 24 * 3600),
+  BERTH_DATA_DIR: z.string().optional(),
   BERTH_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(8_192),
   BERTH_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
@@ -60,6 +61,8 @@ export interface ApiConfig {
   /** Registries that may be pulled from although they are no public names, for example `localhost:5000`. */
   allowedRegistries: string[];
   retentionSeconds: number;
+  /** Where the broker keeps its data, if that is on this machine. */
+  dataDir: string | undefined;
   maxConnections: number;
   logLevel: string;
 }
@@ -95,6 +98,7 @@ export const toApiConfig = (environment: Record<string, string | undefined>): Ap
     defaultImage: it.BERTH_DEFAULT_IMAGE,
     allowedRegistries: it.BERTH_ALLOWED_REGISTRIES,
     retentionSeconds: it.BERTH_RETENTION_SECONDS,
+    dataDir: it.BERTH_DATA_DIR,
     maxConnections: it.BERTH_MAX_CONNECTIONS,
     logLevel: it.BERTH_LOG_LEVEL,
   };

@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events';
-import { createApiMetrics } from '@berth/metrics';
+import { type ApiMetrics, createApiMetrics } from '@berth/metrics';
 import type { Producer } from '@berth/queue';
+import type { Store } from '@berth/store';
 import type { Logger } from 'pino';
+import { type Admission, startAdmission } from './admission.js';
 import type { AppParts } from './app.js';
 import { openBroker } from './broker.js';
 import type { ApiConfig } from './config.js';
@@ -9,7 +11,8 @@ import { startJanitor } from './janitor.js';
 import { createJobs } from './jobs.js';
 import { createLogReader } from './log-reader.js';
 import { startQueueTimeouts } from './queue-timeouts.js';
-import { type Relay, startRelay } from './relay.js';
+import { readDisk } from './refusals.js';
+import { type Relay, startRelay, WINDOW } from './relay.js';
 import { createWaiters } from './waiters.js';
 
 /** Everything that an API process holds, for the app and for whoever ends it. */
@@ -49,8 +52,11 @@ export const openContext = async (
     producer.remove(className, job_id, dispatch).catch((err) => log.debug({ err, job_id }, 'left a message behind'));
   };
   const timeouts = startQueueTimeouts({ backlog: store.backlog, onFailed: dropMessage, log });
+  const metrics = createApiMetrics();
+  const admission = openAdmission(config, store, metrics, log);
   const jobs = createJobs({
     store: store.jobs,
+    admit: admission.admit,
     classes,
     defaultImage,
     allowedRegistries,
@@ -58,13 +64,13 @@ export const openContext = async (
     onCancelled: dropMessage,
   });
   const reader = createLogReader({ logs: store.logs, channels, toChannel: store.keys.logChannel, waiters, readJob });
-  const metrics = createApiMetrics();
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal);
   const stop = () => stopping.abort();
   const close = async (): Promise<void> => {
     stop();
     waiters.close();
+    await inTime(admission.close());
     await inTime(timeouts.close());
     await inTime(janitor.close());
     await inTime(relay.close());
@@ -72,9 +78,32 @@ export const openContext = async (
   };
   const shutdown = stopping.signal;
   const kick = () => classNames.forEach(relay.kick);
-  const parts = { store, jobs, waiters, reader, feed, kick, failOverdue: timeouts.pass, producer, metrics, classes };
+  const parts = {
+    store,
+    jobs,
+    admission,
+    waiters,
+    reader,
+    feed,
+    kick,
+    failOverdue: timeouts.pass,
+    producer,
+    metrics,
+    classes,
+  };
   return { ...parts, loopbackOnly, shutdown, now, log, stop, close };
 };
+
+const openAdmission = ({ classes, dataDir }: ApiConfig, store: Store, metrics: ApiMetrics, log: Logger): Admission =>
+  startAdmission({
+    readBrokerState: store.readBrokerState,
+    findStuck: store.backlog.findStuck,
+    readDisk: () => readDisk(dataDir),
+    classes: classes.map(({ name }) => name),
+    window: WINDOW,
+    onLook: (refusals) => metrics.admissionSeen(refusals.map(({ reason }) => reason)),
+    log,
+  });
 
 /** Waits, but not for ever. */
 const inTime = async (closing: Promise<void>): Promise<void> => {

@@ -1,5 +1,5 @@
 import { AppError, type ErrorCode, type Problem } from '@berth/domain';
-import { isUnavailable } from '@berth/store';
+import { findRefusal, isUnavailable } from '@berth/store';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 
@@ -36,10 +36,15 @@ export interface ProblemDocument {
   [member: string]: unknown;
 }
 
+const toUnavailable = (refusal: string | undefined): AppError => {
+  const what = refusal ? `Redis answers ${refusal}: it cannot take this now.` : 'Redis does not answer.';
+  return new AppError('unavailable', `${what} Try again in a few seconds.`);
+};
+
 /** Anything that is thrown, as the caller's fault, the broker's absence or a bug of ours. */
 export const toAppError = (error: unknown): AppError => {
   if (error instanceof AppError) return error;
-  if (isUnavailable(error)) return new AppError('unavailable', 'Redis does not answer. Try again in a few seconds.');
+  if (isUnavailable(error)) return toUnavailable(findRefusal(error));
   return new AppError('internal', 'This is a bug in Berth. The log of the API says more.');
 };
 
@@ -56,9 +61,13 @@ export const toProblem = (error: AppError): ProblemDocument => {
   };
 };
 
+/** Seconds, as the header has them. */
+export const toRetryAfter = ({ details }: AppError): string =>
+  String(details.retry_after_seconds ?? RETRY_AFTER_SECONDS);
+
 export const toProblemResponse = (error: AppError, headers: Record<string, string> = {}): Response => {
   const problem = toProblem(error);
-  const more = problem.status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
+  const more = problem.status === 503 ? { 'retry-after': toRetryAfter(error) } : {};
   // The rest of the body is still on its way: what follows it on the connection could not be told from it.
   const end = problem.status === 413 ? { connection: 'close' } : {};
   return new Response(JSON.stringify(problem), {
@@ -73,7 +82,7 @@ export const createErrorHandler =
   (err: unknown): Response => {
     const error = toAppError(err);
     if (error.code === 'internal') log.error({ err }, 'a request met a bug');
-    else if (error.code === 'unavailable') log.warn({ err }, 'the broker does not answer');
+    else if (error.code === 'unavailable' && err !== error) log.warn({ err }, 'the broker does not answer');
     return toProblemResponse(error);
   };
 

@@ -1,4 +1,4 @@
-import { isTerminal } from '@berth/domain';
+import { isTerminal, toRetryPolicy } from '@berth/domain';
 import type { AttemptRecord, JobRecord, LogStore, LogTail } from '@berth/store';
 import { toTailText } from './log-text.js';
 import type { AttemptAnswer, JobAnswer, JobRow } from './schemas/job.js';
@@ -54,7 +54,7 @@ export const toJobRow = (job: JobRecord, now_ms: number): JobRow => ({
   finished_at: toOptionalTime(job.finished_at),
   runtime_ms: toRuntime(job, now_ms),
   queue_ms: toQueueTime(job, now_ms),
-  spec: job.spec,
+  spec: { ...job.spec, retry: toRetryPolicy(job.spec) },
 });
 
 export const toJobAnswer = (job: JobRecord, tails: Tails, now_ms: number): JobAnswer => ({

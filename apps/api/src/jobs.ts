@@ -21,7 +21,7 @@ export interface Submission {
   idempotency_key?: string | undefined;
   /** Default 0; only a kept wire format can ask for GPUs as yet. */
   gpus?: number;
-  /** Still pending after so long, it fails. Absent: it waits for ever. */
+  /** Instead of the spec's own, for a kept wire format, whose bounds are others. */
   queue_timeout_seconds?: number;
 }
 
@@ -33,6 +33,8 @@ export interface Submitted {
 
 interface JobsOptions {
   store: JobStore;
+  /** Throws AppError `unavailable` while no jobs are accepted. */
+  admit: () => Promise<void>;
   classes: ResourceClass[];
   defaultImage: string;
   allowedRegistries: string[];
@@ -86,6 +88,7 @@ const toNewRecord = (job: NewJob, { job_id, created_at }: Accepted): JobRecord =
   exit_code: null,
   message: null,
   node: null,
+  owner: null,
   image_digest: null,
   epoch: 0,
   attempt: 1,
@@ -96,11 +99,12 @@ const toNewRecord = (job: NewJob, { job_id, created_at }: Accepted): JobRecord =
 
 /** Submit, read and cancel, for /v1 and for the kept wire formats alike. */
 export const createJobs = (options: JobsOptions) => {
-  const { store, classes, defaultImage, allowedRegistries, onAccepted, onCancelled } = options;
+  const { store, admit, classes, defaultImage, allowedRegistries, onAccepted, onCancelled } = options;
 
   const prepare = (input: unknown, how: Submission): NewJob => {
-    const { format, request, idempotency_key, queue_timeout_seconds, gpus = 0 } = how;
+    const { format, request, idempotency_key, gpus = 0 } = how;
     const spec = parseSpec(input, format, defaultImage);
+    const queue_timeout_seconds = how.queue_timeout_seconds ?? spec.queue_timeout_seconds;
     // The default image is the operator's own choice.
     if (spec.image !== defaultImage) checkRegistry(spec.image, allowedRegistries);
     const ask = { ...toAsk(spec), gpus };
@@ -128,9 +132,13 @@ export const createJobs = (options: JobsOptions) => {
   return {
     read,
 
-    /** Accepts a spec as it came from outside, or throws AppError: `invalid_request`, `no_class_fits`, `registry_not_allowed`, … */
+    /** Throws AppError `unavailable` while no jobs are accepted: for whoever is about to submit many. */
+    admit,
+
+    /** Accepts a spec as it came from outside, or throws AppError: `invalid_request`, `no_class_fits`, `unavailable`, … */
     async submit(input: unknown, how: Submission = {}): Promise<Submitted> {
       const job = prepare(input, how);
+      await admit();
       const accepted = await store.accept(job);
       onAccepted(job.class);
       if (accepted.replayed) return { job: await read(accepted.job_id), replayed: true };

@@ -1,3 +1,4 @@
+import { UnsafeBrokerError } from '@berth/store';
 import { createApp } from './app.js';
 import { readApiConfig } from './config.js';
 import { openContext } from './context.js';
@@ -8,7 +9,11 @@ const LAST_RESORT_MS = 5_000;
 
 const config = readApiConfig();
 const log = createLog(config.logLevel);
-const context = await openContext(config, log);
+const context = await openContext(config, log).catch((error) => {
+  if (!(error instanceof UnsafeBrokerError)) throw error;
+  log.fatal(error.message);
+  process.exit(1);
+});
 const app = createApp(context);
 const server = await openServer({ ...config, fetch: app.fetch as never });
 log.info({ host: server.host, port: server.port, classes: config.classes.map(({ name }) => name) }, 'listening');

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { startRelay } from './relay.js';
 
 /** A relay over an empty backlog, and the classes that it has looked at. */
@@ -27,3 +27,21 @@ it.each(Array.from({ length: 16 }, (_, steps) => steps))(
     expect(seen).toEqual(['small', 'large']);
   },
 );
+
+it('puts back what the queue refuses', async () => {
+  const jobs = [{ job_id: 'a' }, { job_id: 'b' }];
+  const redispatch = vi.fn(async () => {});
+  const parts = {
+    store: { backlog: { dispatch: async () => jobs, redispatch } },
+    producer: { add: async () => Promise.reject(new Error('refused')) },
+    feed: { subscribe: () => () => {} },
+  };
+  const relay = startRelay({ ...parts, classes: [], log: pino({ level: 'silent' }) } as never);
+  relay.kick('small');
+  await setImmediate();
+  await relay.close();
+  expect(redispatch.mock.calls).toEqual([
+    ['a', 'small'],
+    ['b', 'small'],
+  ]);
+});

@@ -1,5 +1,5 @@
 import type { Producer } from '@berth/queue';
-import type { EventFeed, FeedEvent, Store } from '@berth/store';
+import type { Dispatch, EventFeed, FeedEvent, Store } from '@berth/store';
 import type { Logger } from 'pino';
 
 /**
@@ -17,7 +17,7 @@ export interface Relay {
 }
 
 /** Messages a class in BullMQ at a time: some minutes of work for hundreds of machines. */
-const WINDOW = 512;
+export const WINDOW = 512;
 const BATCH = 100;
 const SWEEP_MS = 1_000;
 /** A message that nobody has taken for so long is looked at. */
@@ -39,10 +39,19 @@ export const startRelay = ({ store, producer, feed, classes, log }: RelayOptions
   let closed = false;
   let passing: Promise<void> | undefined;
 
+  /** What the queue refuses goes back at once: then it counts as waiting, and admission sees it. */
+  const addOrPutBack = async (className: string, jobs: Dispatch[]): Promise<void> => {
+    try {
+      await producer.add(className, jobs);
+    } catch (err) {
+      await Promise.all(jobs.map(({ job_id }) => store.backlog.redispatch(job_id, className)));
+      throw err;
+    }
+  };
   const moveClass = async (className: string): Promise<void> => {
     for (;;) {
       const jobs = await store.backlog.dispatch(className, WINDOW, BATCH);
-      if (jobs.length > 0) await producer.add(className, jobs);
+      if (jobs.length > 0) await addOrPutBack(className, jobs);
       if (jobs.length < BATCH) return;
     }
   };

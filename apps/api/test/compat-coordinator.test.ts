@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openTestApi, type Reply, settleJob, startJob, type TestApi } from './open-test-api.js';
+import { openTestApi, type Reply, settleJob, startJob, type TestApi, writeLog } from './open-test-api.js';
 
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -16,7 +16,7 @@ describe("the coordinator's format", () => {
   const submit = async (body: object): Promise<string> => (await api.send('POST', '/jobs', { body })).body.job_id;
   const read = (job_id: string): Promise<Reply> => api.send('GET', `/jobs/${job_id}`);
   const write = (job_id: string, stream: 'stdout' | 'stderr', text: string): Promise<void> =>
-    api.store.logs.append(job_id, [{ stream, attempt: 1, bytes: Buffer.from(text) }]);
+    writeLog(api.store, job_id, [{ stream, attempt: 1, bytes: Buffer.from(text) }]);
 
   it('takes a command and answers 200 with three keys', async () => {
     const reply = await api.send('POST', '/jobs', { body: { command: 'uname -a', timeout: 30, unknown: 1 } });
@@ -218,7 +218,7 @@ describe("the coordinator's format", () => {
     const claim = await startJob(api.store, job_id);
     const line = `${'x'.repeat(1023)}\n`;
     await write(job_id, 'stdout', line.repeat(1024));
-    await api.store.logs.append(job_id, [{ stream: 'stderr', attempt: 1, bytes: Buffer.from([0x61, 0xff, 0x62]) }]);
+    await writeLog(api.store, job_id, [{ stream: 'stderr', attempt: 1, bytes: Buffer.from([0x61, 0xff, 0x62]) }]);
     await settleJob(api.store, claim);
     const { body } = await read(job_id);
     expect(body.stdout).toBe(line.repeat(1024));

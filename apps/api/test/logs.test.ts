@@ -9,6 +9,7 @@ import {
   startJob,
   type TestApi,
   until,
+  writeLog,
 } from './open-test-api.js';
 
 let api: TestApi;
@@ -18,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => api.close());
 
 const write = (job_id: string, bytes: Buffer | string, stream: 'stdout' | 'stderr' = 'stdout') =>
-  api.store.logs.append(job_id, [{ stream, attempt: 1, bytes: Buffer.from(bytes) }]);
+  writeLog(api.store, job_id, [{ stream, attempt: 1, bytes: Buffer.from(bytes) }]);
 
 const logs = (job_id: string, query = '') => api.send('GET', `/v1/jobs/${job_id}/logs${query}`);
 
@@ -62,7 +63,8 @@ describe('logs as plain text', () => {
     const bytes = randomBytes(5_000_000);
     const pieces = Array.from({ length: 500 }, (_, i) => bytes.subarray(i * 10_000, (i + 1) * 10_000));
     const job_id = await api.submit();
-    await api.store.logs.append(
+    await writeLog(
+      api.store,
       job_id,
       pieces.map((piece) => ({ stream: 'stdout' as const, attempt: 1, bytes: piece })),
     );
@@ -190,7 +192,8 @@ describe('logs as an event stream', () => {
     const job_id = await api.submit();
     const piece = { stream: 'stdout' as const, attempt: 1, bytes: Buffer.alloc(16 * 1024, 'x') };
     for (let i = 0; i < 10; i++)
-      await api.store.logs.append(
+      await writeLog(
+        api.store,
         job_id,
         Array.from({ length: 64 }, () => piece),
       );

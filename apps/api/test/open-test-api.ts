@@ -1,11 +1,11 @@
 import { request as sendRequest } from 'node:http';
-import type { Claim, Settlement, Store } from '@berth/store';
+import type { Claim, LogPiece, Settlement, Store } from '@berth/store';
 import { openRedis } from '@berth/store';
 import { pino } from 'pino';
 import { expect } from 'vitest';
 import { createApp } from '../src/app.js';
 import { type ApiConfig, toApiConfig } from '../src/config.js';
-import { type ApiContext, openContext } from '../src/context.js';
+import { type ApiContext, type ContextOverrides, openContext } from '../src/context.js';
 import { type HttpServer, openServer } from '../src/server.js';
 
 export interface Reply {
@@ -78,12 +78,16 @@ const deleteKeys = async (redisUrl: string, prefix: string): Promise<void> => {
   redis.disconnect();
 };
 
-export const openTestApi = async (file: string, more: Partial<ApiConfig> = {}): Promise<TestApi> => {
+export const openTestApi = async (
+  file: string,
+  more: Partial<ApiConfig> = {},
+  overrides: ContextOverrides = {},
+): Promise<TestApi> => {
   const redisUrl = process.env.REDIS_URL;
   if (redisUrl === undefined) throw new Error('REDIS_URL is not set: run these tests through vitest');
   const config: ApiConfig = { ...toApiConfig({}), redisUrl, prefix: testPrefix(file), port: 0, ...more };
   const log = pino({ level: process.env.BERTH_TEST_LOG ?? 'silent' });
-  const context = await openContext(config, log);
+  const context = await openContext(config, log, overrides);
   const server = await openServer({ ...config, fetch: createApp(context).fetch as never });
   const { port } = server;
   return {
@@ -122,6 +126,15 @@ export const startJob = async (store: Store, job_id: string): Promise<Claim> => 
   return claim;
 };
 
+/** Plays a worker: stores output. A job that nobody runs is claimed first. */
+export const writeLog = async (store: Store, job_id: string, pieces: LogPiece[]): Promise<void> => {
+  const record = await store.jobs.read(job_id);
+  const epoch = record?.state === 'running' ? record.epoch : (await claimJob(store, job_id)).epoch;
+  const first = (await store.logs.readPosition(job_id, epoch)).pieces + 1;
+  const reply = await store.logs.append({ job_id, epoch, owner: 'w' }, { first, pieces });
+  if (reply !== 'stored') throw new Error(`expected to store output of ${job_id}, got ${reply}`);
+};
+
 /** Plays a worker: ends an attempt. */
 export const settleJob = async (store: Store, claim: Claim, more: Partial<Settlement> = {}): Promise<void> => {
   const reply = await store.claims.settle(claim, {
@@ -130,7 +143,7 @@ export const settleJob = async (store: Store, claim: Claim, more: Partial<Settle
     exit_code: 0,
     message: null,
     delay_ms: 0,
-    entry: { node: 'n', image_digest: 'sha256:abc', started_at: Date.now() },
+    entry: { node: 'n', image_digest: 'sha256:abc', evidence: null },
     ...more,
   });
   if (reply.kind !== 'settled') throw new Error(`expected to settle, got ${JSON.stringify(reply)}`);

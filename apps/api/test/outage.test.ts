@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openRedis } from '@berth/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { beginEvents, openTestApi, settleJob, startJob, type TestApi, until } from './open-test-api.js';
+import { beginEvents, openTestApi, settleJob, startJob, type TestApi, until, writeLog } from './open-test-api.js';
 
 /** A Redis of this file's own, to be killed and frozen. */
 const folder = mkdtempSync(join(tmpdir(), 'berth-outage-'));
@@ -125,7 +125,7 @@ describe('row 93: while Redis is away', () => {
     const job_id = await api.submit();
     const claim = await startJob(api.store, job_id);
     const early = { stream: 'stdout' as const, attempt: 1, bytes: Buffer.from('early\n') };
-    await api.store.logs.append(job_id, [early]);
+    await writeLog(api.store, job_id, [early]);
     const { waiters } = api.context;
     const { waitForEnd } = waiters;
     let waits = 0;
@@ -141,7 +141,7 @@ describe('row 93: while Redis is away', () => {
     await killRedis();
     await startRedis();
     await until('the API to recover', async () => (await api.send('GET', '/ready')).status === 200, 15_000);
-    await api.store.logs.append(job_id, [{ ...early, bytes: Buffer.from('late\n') }]);
+    await writeLog(api.store, job_id, [{ ...early, bytes: Buffer.from('late\n') }]);
     await settleJob(api.store, claim);
     expect((await waiting).body).toMatchObject({ state: 'completed', stdout: 'early\nlate\n' });
     expect((await events.rest).at(-1)?.data).toMatchObject({ state: 'completed' });

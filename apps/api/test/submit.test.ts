@@ -1,6 +1,7 @@
+import { openRedis } from '@berth/store';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findQueues, openTestApi, settleJob, startJob, type TestApi, until } from './open-test-api.js';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { findQueues, openTestApi, settleJob, startJob, type TestApi, until, writeLog } from './open-test-api.js';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -54,8 +55,40 @@ describe('POST /v1/jobs', () => {
         network: 'none',
         priority: 50,
         max_attempts: 1,
+        retry: {
+          max_attempts: 1,
+          on: ['exit_code', 'out_of_memory', 'timeout', 'image_pull_failed', 'killed_externally', 'removed_externally'],
+          backoff_seconds: 1,
+          max_backoff_seconds: 60,
+        },
       },
     });
+  });
+
+  it('takes a retry policy whole or in its short form, and shows both wherever a job is shown', async () => {
+    const retry = { max_attempts: 3, on: ['timeout'], backoff_seconds: 0.5, max_backoff_seconds: 2 };
+    const { body: long } = await post({ command: 'true', retry });
+    expect(long.spec).toMatchObject({ max_attempts: 3, retry });
+    const { body: short } = await post({ command: 'true', max_attempts: 3 });
+    expect(short.spec).toMatchObject({ max_attempts: 3, retry: { max_attempts: 3, backoff_seconds: 1 } });
+    expect((await post(long.spec)).body.spec).toEqual(long.spec);
+    const { body: list } = await api.send('GET', '/v1/jobs?limit=1');
+    expect(list.jobs[0].spec).toEqual(long.spec);
+  });
+
+  it('shows the policy of a job that an older version accepted', async () => {
+    const { body } = await post({ command: 'true', max_attempts: 2 });
+    const { retry, ...old } = body.spec;
+    const redis = openRedis(process.env.REDIS_URL ?? '', 'steady');
+    onTestFinished(() => redis.disconnect());
+    await redis.hset(api.store.keys.job(body.job_id), 'spec', JSON.stringify(old));
+    expect((await api.send('GET', `/v1/jobs/${body.job_id}`)).body.spec.retry).toEqual(retry);
+  });
+
+  it('says that two numbers of attempts differ', async () => {
+    const { status, body } = await post({ command: 'true', max_attempts: 2, retry: { max_attempts: 3 } });
+    expect([status, body.errors.length, body.errors[0].path]).toEqual([400, 1, '$.max_attempts']);
+    expect(body.errors[0].message).toContain('differs from it');
   });
 
   it.each([
@@ -76,7 +109,7 @@ describe('POST /v1/jobs', () => {
   it('shows a finished job: outcome, times, attempts and the tail of its output', async () => {
     const job_id = await api.submit({ command: 'false' });
     const claim = await startJob(api.store, job_id);
-    await api.store.logs.append(job_id, [
+    await writeLog(api.store, job_id, [
       { stream: 'stdout', attempt: 1, bytes: Buffer.from('out\xff\n', 'latin1') },
       { stream: 'stderr', attempt: 1, bytes: Buffer.alloc(70_000, 'e') },
     ]);

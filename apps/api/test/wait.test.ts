@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openTestApi, settleJob, startJob, type TestApi, until } from './open-test-api.js';
+import { openTestApi, settleJob, startJob, type TestApi, until, writeLog } from './open-test-api.js';
 
 let api: TestApi;
 beforeEach(async () => {
@@ -41,7 +41,7 @@ describe('?wait', () => {
     for (let i = 0; i < 20; i++) {
       const job_id = await api.submit();
       const claim = await startJob(api.store, job_id);
-      await api.store.logs.append(job_id, [{ stream: 'stdout', attempt: 1, bytes: Buffer.from('done\n') }]);
+      await writeLog(api.store, job_id, [{ stream: 'stdout', attempt: 1, bytes: Buffer.from('done\n') }]);
       const answer = wait(job_id, 60).then((reply) => ({ reply, at: performance.now() }));
       await api.send('GET', '/health');
       await settleJob(api.store, claim);

@@ -17,9 +17,19 @@ export const createWorkerMetrics = () => {
     help: 'Attempts that this worker runs now.',
     registers,
   });
+  const adopted = new Counter({
+    name: 'berth_worker_attempts_adopted_total',
+    help: 'Running attempts that this worker took over from another one of its machine.',
+    registers,
+  });
   return {
     contentType: registry.contentType,
-    attemptStarted: (): void => running.inc(),
+    attemptStarted(fromAnother: boolean): void {
+      running.inc();
+      if (fromAnother) adopted.inc();
+    },
+    /** It goes on in other hands, or its end could not be written. */
+    attemptLeft: (): void => running.dec(),
     attemptEnded(success: boolean): void {
       running.dec();
       ended.inc();

@@ -1,7 +1,7 @@
-import type { AppError, Problem, RequestDetail } from '@berth/domain';
+import { AppError, type Problem, type RequestDetail } from '@berth/domain';
 import type { Context, Handler } from 'hono';
 import type { Logger } from 'pino';
-import { toAppError } from '../errors.js';
+import { toAppError, toRetryAfter } from '../errors.js';
 
 type Status = 400 | 404 | 405 | 413 | 422 | 500 | 503;
 
@@ -24,8 +24,6 @@ export const methodNotAllowed = (allow: string): KeptFormatError =>
   new KeptFormatError(405, 'Method Not Allowed', { allow });
 
 export const unprocessable = (details: RequestDetail[]): KeptFormatError => new KeptFormatError(422, details);
-
-const RETRY_AFTER_SECONDS = '2';
 
 /** The field of the format that a field of our spec was made from. */
 const WIRE_NAMES: Record<string, string> = {
@@ -52,7 +50,7 @@ const toDetail = ({ path, message }: Problem): RequestDetail => ({
 const toKeptFormatError = (error: AppError): KeptFormatError => {
   switch (error.code) {
     case 'unavailable':
-      return new KeptFormatError(503, error.message, { 'retry-after': RETRY_AFTER_SECONDS });
+      return new KeptFormatError(503, error.message, { 'retry-after': toRetryAfter(error) });
     case 'body_too_large':
       return new KeptFormatError(413, error.message);
     case 'no_class_fits':
@@ -74,7 +72,7 @@ export const answerAsFastApi =
       return await handler(c);
     } catch (err) {
       const known = err instanceof KeptFormatError ? err : toKeptFormatError(toAppError(err));
-      if (known.status === 503) log.warn({ err }, 'the broker does not answer');
+      if (known.status === 503 && !(err instanceof AppError)) log.warn({ err }, 'the broker does not answer');
       if (known.status !== 500) return c.json({ detail: known.detail }, known.status, known.headers);
       log.error({ err }, 'a request met a bug');
       return c.json({ error: 'Internal server error', detail: known.detail }, 500);

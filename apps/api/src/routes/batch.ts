@@ -81,7 +81,10 @@ const submitAll = async (jobs: Jobs, specs: JobSpecInput[]): Promise<Settled[]> 
   return settled;
 };
 
-const UNTRIED = new AppError('unavailable', 'Redis does not answer. This job was not accepted: submit it again.');
+const UNTRIED = new AppError(
+  'unavailable',
+  'The jobs before it were not accepted, so this one was not tried. Submit it again.',
+);
 
 interface BatchOptions {
   jobs: Jobs;
@@ -95,6 +98,7 @@ export const addBatchRoute = (app: OpenAPIHono, { jobs, onError }: BatchOptions)
       throw new AppError('invalid_request', 'A batch takes no Idempotency-Key. Submit such jobs one by one.');
     }
     const specs = parseBatch(await readJsonBody(c, MAX_BATCH_BODY_BYTES));
+    await jobs.admit();
     const settled = await submitAll(jobs, specs);
     const fault = settled.find((one) => one.status === 'rejected' && !(one.reason instanceof AppError));
     if (fault?.status === 'rejected') {

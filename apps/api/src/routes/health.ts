@@ -1,5 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { addRoute } from '../add-route.js';
+import type { Admission } from '../admission.js';
+import { REFUSAL_REASONS } from '../refusals.js';
 
 const healthSchema = z.object({
   status: z.enum(['healthy', 'unhealthy']),
@@ -7,7 +9,14 @@ const healthSchema = z.object({
   redis: z.string().openapi({ description: '`ok`, or what is wrong' }),
 });
 
-const readySchema = z.object({ status: z.enum(['ready', 'not_ready']), reason: z.string().nullable() });
+const readySchema = z.object({
+  status: z.enum(['ready', 'not_ready']),
+  reason: z.string().nullable(),
+  accepting: z.boolean().openapi({ description: 'Whether jobs are accepted; everything else works in any case.' }),
+  refusals: z
+    .array(z.object({ reason: z.enum(REFUSAL_REASONS), message: z.string() }))
+    .openapi({ description: 'Why they are not, and what to do.' }),
+});
 
 const json = <S extends z.ZodType>(description: string, schema: S) => ({
   description,
@@ -31,13 +40,14 @@ const readyRoute = createRoute({
 interface HealthOptions {
   /** Throws where the broker does not answer. */
   ping: () => Promise<void>;
+  admission: Pick<Admission, 'refusals'>;
   shutdown: AbortSignal;
 }
 
 /** Two of the kept formats ask the same path of a coordinator, and look at these two words. */
 const SERVICE = 'coordinator';
 
-export const addHealthRoutes = (app: OpenAPIHono, { ping, shutdown }: HealthOptions): void => {
+export const addHealthRoutes = (app: OpenAPIHono, { ping, admission, shutdown }: HealthOptions): void => {
   const findProblem = async (): Promise<string | null> => {
     try {
       await ping();
@@ -56,7 +66,8 @@ export const addHealthRoutes = (app: OpenAPIHono, { ping, shutdown }: HealthOpti
   addRoute(app, readyRoute, async (c) => {
     const problem = await findProblem();
     const reason = shutdown.aborted ? 'the process is shutting down' : problem && `Redis ${problem}`;
-    if (reason) return c.json({ status: 'not_ready', reason }, 503);
-    return c.json({ status: 'ready', reason: null }, 200);
+    const refusals = [...admission.refusals];
+    if (reason) return c.json({ status: 'not_ready', reason, accepting: false, refusals }, 503);
+    return c.json({ status: 'ready', reason: null, accepting: refusals.length === 0, refusals }, 200);
   });
 };

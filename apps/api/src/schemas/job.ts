@@ -1,4 +1,4 @@
-import { CAUSES, JOB_STATES, jobSpecSchema } from '@berth/domain';
+import { CAUSES, JOB_STATES, jobSpecFields, RETRYABLE_CAUSES } from '@berth/domain';
 import { z } from '@hono/zod-openapi';
 import { integerParam } from '../request-input.js';
 
@@ -26,6 +26,15 @@ export type AttemptAnswer = z.infer<typeof attemptSchema>;
 
 const commandSchema = z.union([z.array(z.string()), z.string()]);
 
+const retryPolicySchema = z
+  .object({
+    max_attempts: z.number().int(),
+    on: z.array(z.enum(RETRYABLE_CAUSES)),
+    backoff_seconds: z.number(),
+    max_backoff_seconds: z.number(),
+  })
+  .openapi('RetryPolicy');
+
 const storedSpecSchema = z
   .object({
     image: z.string(),
@@ -40,7 +49,9 @@ const storedSpecSchema = z
     stop_grace_seconds: z.number().int(),
     network: z.enum(['none', 'egress']),
     priority: z.number().int(),
-    max_attempts: z.number().int(),
+    queue_timeout_seconds: z.number().int().optional(),
+    max_attempts: z.number().int().openapi({ description: 'The same as `retry.max_attempts`.' }),
+    retry: retryPolicySchema,
   })
   .openapi('StoredJobSpec');
 
@@ -84,7 +95,7 @@ export const jobSchema = jobRowSchema
 export type JobAnswer = Loose<z.infer<typeof jobSchema>>;
 
 /** A clone, because a schema made before this library was loaded cannot be named in the contract. */
-export const submitBodySchema = jobSpecSchema.clone().openapi('JobSpec');
+export const submitBodySchema = jobSpecFields.clone().openapi('JobSpec');
 
 export const jobListSchema = z
   .object({ jobs: z.array(jobRowSchema), next_cursor: z.string().nullable() })

@@ -22,7 +22,7 @@ export const problem = (description: string) => ({
 /** What any route may answer. */
 export const commonProblems = {
   400: problem('The request is not valid'),
-  503: problem('Redis does not answer; see Retry-After'),
+  503: problem('Redis does not answer, or no jobs are accepted now; see Retry-After'),
 };
 
 export { problemSchema };
