@@ -9,6 +9,7 @@ const alias = {
   '@berth/queue': source('./libs/queue/src/index.ts'),
   '@berth/metrics': source('./libs/metrics/src/index.ts'),
   '@berth/local': source('./apps/local/src/index.ts'),
+  '@berth/verify': source('./apps/verify/src/index.ts'),
 };
 
 export default defineConfig({
@@ -18,13 +19,13 @@ export default defineConfig({
       // No process of its own for each file: these tests share nothing, and the whole takes seconds.
       {
         extends: true,
-        test: { name: 'unit', pool: 'threads', isolate: false, include: ['{libs,apps}/*/src/**/*.test.ts'] },
+        test: { name: 'unit', pool: 'threads', isolate: false, include: ['{libs,apps}/*/src/**/*.test.ts', 'simulation/src/**/*.test.ts'] },
       },
       {
         extends: true,
         test: {
           name: 'integration',
-          include: ['{libs,apps}/*/test/**/*.test.ts'],
+          include: ['{libs,apps}/*/test/**/*.test.ts', 'simulation/test/**/*.test.ts'],
           globalSetup: ['./e2e/global-setup.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
@@ -39,6 +40,19 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: ['e2e/faults/**/*.test.ts'],
+          globalSetup: ['./e2e/global-setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+          // After all others: what takes part in a race here should not have to race them too.
+          sequence: { groupOrder: 1 },
         },
       },
     ],

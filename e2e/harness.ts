@@ -18,7 +18,8 @@ export interface Berth {
   waitForState(job_id: string, state: string): Promise<Job>;
   /** Until the job's stdout so far is this. */
   waitForOutput(job_id: string, stdout: string): Promise<Job>;
-  startWorker(env?: Record<string, string>): Promise<Process>;
+  /** Told to stop, it kills its containers; without `--kill` it leaves them to be adopted. */
+  startWorker(env?: Record<string, string>, args?: string[]): Promise<Process>;
   startApi(): Promise<Process>;
   api: Process;
   workers: Process[];
@@ -65,7 +66,7 @@ export const until = async <T>(what: string, look: () => Promise<T | undefined>,
   throw new Error(`waited ${limit_ms} ms in vain for ${what}`);
 };
 
-const findPort = async (): Promise<number> => {
+export const findPort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -74,8 +75,8 @@ const findPort = async (): Promise<number> => {
   return address.port;
 };
 
-const startProcess = (script: string, env: Record<string, string>): Process => {
-  const child: ChildProcess = spawn(process.execPath, [`${root}${script}`], {
+const startProcess = (script: string, env: Record<string, string>, args: string[] = []): Process => {
+  const child: ChildProcess = spawn(process.execPath, [`${root}${script}`, ...args], {
     env: { ...process.env, BERTH_LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -161,8 +162,8 @@ export const startBerth = async ({ workers = 1, env = {} }: BerthOptions = {}): 
       ).catch((error) => fail(error, child));
       return child;
     },
-    async startWorker(more = {}) {
-      const child = track(startProcess('apps/worker/dist/main.js', { ...shared, ...more }));
+    async startWorker(more = {}, args = ['--kill']) {
+      const child = track(startProcess('apps/worker/dist/main.js', { ...shared, ...more }, args));
       await until(
         'the worker to be ready',
         async () => (child.output().includes('worker ready') ? true : undefined),

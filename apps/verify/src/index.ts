@@ -1,0 +1,3 @@
+export * from './files.js';
+export type { Finding, Invariant, Report } from './report.js';
+export { type VerifyOptions, verify } from './verify.js';

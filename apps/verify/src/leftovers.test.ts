@@ -1,0 +1,12 @@
+import { expect, test } from 'vitest';
+import { checkLeftovers } from './leftovers.js';
+
+test('I8 names everything that is left', () => {
+  expect(checkLeftovers({ containers: [], leases: [], queued: [], waiting: [] })).toEqual([]);
+  expect(checkLeftovers({ containers: ['berth-a-e1'], leases: ['a'], queued: ['b'], waiting: ['c'] })).toEqual([
+    'container berth-a-e1 is left',
+    'a still has a lease',
+    'b is still in a queue',
+    'c still waits for a time to come',
+  ]);
+});

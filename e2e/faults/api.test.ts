@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { until } from '../harness.js';
+import { sideEffectJob } from './ledger.js';
+import { describeFaults, slowIt } from './rows.js';
+import { openSlowLink } from './slow-link.js';
+import { cancelAll, type Heard, SMALL_MACHINE, submitOnce, waitingJob } from './submissions.js';
+import { readTale } from './worker-scenes.js';
+import { openWorld, type World } from './world.js';
+
+const ROUNDS = 6;
+
+describeFaults('an API that dies', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await openWorld({ workers: 2, env: SMALL_MACHINE });
+  });
+  afterAll(() => world?.close());
+  const count = () => world.store.list.countByState(['pending', 'running', 'completed', 'failed', 'cancelled']);
+  const countAll = async () => Object.values(await count()).reduce((sum, n) => sum + n, 0);
+
+  it('row 29: fifty submits under one key at a time, on two replicas, are one job', async () => {
+    const before = await countAll();
+    const spec = sideEffectJob('echo once');
+    const all = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => world.trySubmit(spec, { key: 'fifty', api: i % 2 })),
+    );
+    expect(new Set(all.map(({ status }) => status))).toEqual(new Set([201, 200]));
+    expect(all.filter(({ status }) => status === 201)).toHaveLength(1);
+    const ids = new Set(all.map(({ body }) => String(body.job_id)));
+    expect(ids.size).toBe(1);
+    expect(await countAll()).toBe(before + 1);
+    const [job_id = ''] = ids;
+    await world.wait(job_id);
+    expect(await readTale(world, job_id)).toMatchObject({ state: 'completed', epoch: 1, side_effects: [1] });
+    await world.verify({ faultFree: true, expectedLog: () => Buffer.from('once\n') });
+  });
+
+  /** A burst of submits to both replicas, one of which dies when so many of them have been answered. */
+  const burst = async (round: number, size: number): Promise<{ key: string; n: number; heard: Heard[] }[]> => {
+    const dies = world.apis[round % 2] as World['apis'][number];
+    const kill_at = world.random.between(0, size - 1);
+    let answered = 0;
+    const calls = Array.from({ length: size }, async (_, i) => {
+      const job = { key: `burst-${round}-${i}`, n: i, heard: [] as Heard[] };
+      job.heard.push(await submitOnce(world, toSpec(i), { key: job.key, api: world.random.between(0, 1) }));
+      answered += 1;
+      if (answered === kill_at) dies.kill('SIGKILL');
+      return job;
+    });
+    if (kill_at === 0) setImmediate(() => dies.kill('SIGKILL'));
+    const jobs = await Promise.all(calls);
+    await dies.ended();
+    return jobs;
+  };
+  const toSpec = (n: number) => (n === 0 ? sideEffectJob() : waitingJob);
+
+  it('row 9: SIGKILL in the midst of submits; the same key gives the same job, and what was accepted is there', async () => {
+    const before = await countAll();
+    const jobs: Awaited<ReturnType<typeof burst>> = [];
+    let starting: Promise<void> = Promise.resolve();
+    for (let round = 0; round < ROUNDS; round += 1) {
+      jobs.push(...(await burst(round, 50)));
+      await starting;
+      starting = (world.apis[round % 2] as World['apis'][number]).start();
+    }
+    await starting;
+    const unknown = jobs.filter(({ heard }) => heard[0]?.status === undefined);
+    expect(unknown.length).toBeGreaterThan(ROUNDS);
+    // Before anything is tried again, what was accepted is there.
+    const known = jobs.flatMap(({ heard }) => heard[0]?.job_id ?? []);
+    expect(await world.store.jobs.readMany(known)).toHaveLength(known.length);
+    const again = ({ key, n }: { key: string; n: number }, api: number) => submitOnce(world, toSpec(n), { key, api });
+    await Promise.all(jobs.map(async (job) => job.heard.push(await again(job, 0), await again(job, 1))));
+    expect(new Set(jobs.flatMap(({ heard }) => heard.map(({ status }) => status)))).toEqual(
+      new Set([201, 200, undefined]),
+    );
+    expect(jobs.filter((job) => new Set(toIds(job)).size !== 1)).toEqual([]);
+    expect(await countAll()).toBe(before + jobs.length);
+    await cancelAll(world, jobs.filter(({ n }) => n !== 0).flatMap(toIds));
+    await world.verify();
+  });
+
+  slowIt(
+    'row 10: the relay dies between the outbox and the queue; the job starts all the same, within 10 s',
+    async () => {
+      const [dying, other] = world.apis as [World['apis'][number], World['apis'][number]];
+      const slow = await openSlowLink(world.redis.url.replace('unix://', ''), join(world.folder, 'slow-api.sock'));
+      try {
+        await dying.end();
+        await dying.start({ env: { REDIS_URL: slow.url } });
+        slow.delay_ms = 300;
+        other.kill('SIGSTOP');
+        const { job_id } = await world.submit(sideEffectJob(), { api: 0 });
+        const isDispatched = () => world.redis.client.zscore(world.store.keys.dispatched('small'), job_id);
+        await until('the job to be out of the outbox', async () => (await isDispatched()) ?? undefined);
+        await dying.end();
+        const killed_at = Date.now();
+        expect(await world.redis.client.keys(`${world.store.keys.bull}:*${job_id}*`)).toEqual([]);
+        other.kill('SIGCONT');
+        await world.wait(job_id);
+        expect((world.ledger.read(job_id)[0]?.at ?? Infinity) - killed_at).toBeLessThan(10_000);
+        expect(await readTale(world, job_id)).toMatchObject({ state: 'completed', epoch: 1, side_effects: [1] });
+      } finally {
+        await world.heal();
+        await dying.end();
+        await dying.start();
+        await slow.close();
+      }
+      await world.verify();
+    },
+  );
+});
+
+const toIds = ({ heard }: { heard: Heard[] }): string[] => heard.flatMap(({ job_id }) => job_id ?? []);
