@@ -15,6 +15,6 @@ export const openApi = async (place: Place): Promise<Api> => {
   return { ...program, port, base: `http://127.0.0.1:${port}` };
 };
 
-/** The worker as it is shipped, or another entry that starts one. */
+/** The worker as it is shipped, or another entry that starts one. Told to stop, it leaves no container. */
 export const openWorker = (place: Place, path = WORKER): Promise<Program> =>
-  openProgram(path, 'worker ready', { ...place, env: { ...place.env, BERTH_WORKER_PORT: '0' } });
+  openProgram(path, 'worker ready', { ...place, env: { ...place.env, BERTH_WORKER_PORT: '0' }, args: ['--kill'] });

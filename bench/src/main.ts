@@ -12,6 +12,7 @@ import { describeMachine, type Machine, toMachineText } from './machine.js';
 import { benchMemory } from './memory.js';
 import { type Benchmark, type Options, parseOptions, USAGE } from './options.js';
 import { benchSubmit } from './submit.js';
+import { benchTrust } from './trust.js';
 
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 
@@ -20,6 +21,7 @@ const RUNS: Record<Benchmark, (bench: Bench) => Promise<Section>> = {
   latency: benchLatency,
   submit: benchSubmit,
   memory: benchMemory,
+  trust: benchTrust,
 };
 
 const writeResults = (machine: Machine, options: Options, sections: Section[]): string => {

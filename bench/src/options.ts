@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-export const BENCHMARKS = ['containers', 'latency', 'submit', 'memory'] as const;
+export const BENCHMARKS = ['containers', 'latency', 'submit', 'memory', 'trust'] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 
 export interface Options {

@@ -19,6 +19,6 @@ const context = await openWorkerContext(config, { runtime, installation });
 const worker = await startWorker(context);
 
 process.once('SIGTERM', async () => {
-  await worker.stop();
+  await worker.stop('kill');
   await context.close();
 });

@@ -11,6 +11,7 @@ export interface Place {
   /** Logs go here. */
   folder: string;
   env: Record<string, string>;
+  args?: string[];
 }
 
 export interface Program {
@@ -18,6 +19,8 @@ export interface Program {
   /** The log line that said it was ready. */
   ready: Record<string, unknown>;
   stop(): Promise<void>;
+  /** Settles when it is dead. */
+  kill(): Promise<void>;
 }
 
 /** For a profile of every process: `BENCH_NODE_ARGS="--cpu-prof --cpu-prof-dir=…"`. */
@@ -31,10 +34,10 @@ const findLine = (log: string, message: string): Record<string, unknown> | undef
   return line === undefined ? undefined : (JSON.parse(line) as Record<string, unknown>);
 };
 
-const stopChild = async (child: ChildProcess): Promise<void> => {
+const endChild = async (child: ChildProcess, signal: NodeJS.Signals): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
+  child.kill(signal);
   await ended;
 };
 
@@ -46,11 +49,12 @@ process.on('exit', () => {
 let opened = 0;
 
 /** Runs a node program of the repository until it logs `message`. Its log stays in the folder. */
-export const openProgram = async (path: string, message: string, { folder, env }: Place): Promise<Program> => {
+export const openProgram = async (path: string, message: string, place: Place): Promise<Program> => {
+  const { folder, env, args = [] } = place;
   opened += 1;
   const log = join(folder, `${opened}-${path.replaceAll('/', '-')}.log`);
   const fd = openSync(log, 'w');
-  const child = spawn(process.execPath, [...NODE_ARGS, join(ROOT, path)], {
+  const child = spawn(process.execPath, [...NODE_ARGS, join(ROOT, path), ...args], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', fd, fd],
   });
@@ -60,7 +64,9 @@ export const openProgram = async (path: string, message: string, { folder, env }
   const deadline = Date.now() + READY_LIMIT_MS;
   for (;;) {
     const ready = findLine(log, message);
-    if (ready && child.pid) return { pid: child.pid, ready, stop: () => stopChild(child) };
+    if (ready && child.pid) {
+      return { pid: child.pid, ready, stop: () => endChild(child, 'SIGTERM'), kill: () => endChild(child, 'SIGKILL') };
+    }
     if (child.exitCode !== null || Date.now() > deadline) {
       throw new Error(`${path} did not start. It said:\n${readFileSync(log, 'utf8').slice(-2_000)}`);
     }
