@@ -26,6 +26,7 @@ const toAttemptAnswer = (attempt: AttemptRecord): AttemptAnswer => ({
   exit_code: attempt.exit_code,
   cause: attempt.cause,
   message: attempt.message ?? null,
+  evidence: attempt.evidence ?? null,
 });
 
 const toRuntime = (job: JobRecord, now_ms: number): number | null =>

@@ -5,7 +5,7 @@ import type { WorkerContext } from './context.js';
 import { runAttempt } from './run-attempt.js';
 
 /** Where a claim comes from: a message, another worker, or a caller that waits for it. */
-export interface Origin {
+interface Origin {
   delivery?: Delivery;
   adoption?: Adoption;
 }

@@ -9,6 +9,22 @@ export const jobIdParams = z.object({ id: z.string().openapi({ format: 'uuid' })
 
 const causeSchema = z.enum(CAUSES).nullable().openapi({ description: 'Why it did not complete.' });
 
+const evidenceSchema = z
+  .object({
+    exit_code: z.number().int().nullable(),
+    signal: z.string().nullable().openapi({ description: 'What the exit code stands for, `SIGKILL` for 137.' }),
+    oom_kills: z.number().int().openapi({ description: 'Processes killed for want of memory: at least so many.' }),
+    oom_flag: z
+      .boolean()
+      .openapi({ description: 'What the engine itself says. It is sometimes false after a true one.' }),
+    memory_peak_bytes: z.number().int().nullable().openapi({ description: 'Null: nobody could look.' }),
+    asked_by: z
+      .enum(['cancel', 'timeout', 'deadline', 'outside'])
+      .nullable()
+      .openapi({ description: 'Who asked for the end; `outside` is another client of the engine.' }),
+  })
+  .openapi('Evidence');
+
 const attemptSchema = z
   .object({
     attempt: z.number().int(),
@@ -20,6 +36,7 @@ const attemptSchema = z
     exit_code: z.number().int().nullable(),
     cause: causeSchema,
     message: z.string().nullable(),
+    evidence: evidenceSchema.nullable().openapi({ description: 'What was seen of the end of its container.' }),
   })
   .openapi('Attempt');
 export type AttemptAnswer = z.infer<typeof attemptSchema>;
