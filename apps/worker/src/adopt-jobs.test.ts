@@ -10,6 +10,7 @@ const open = ({ taken = [], broken = [] }: { taken?: string[]; broken?: string[]
   const orphans: string[] = [];
   const asked: string[] = [];
   const ran: string[] = [];
+  const held = new Set<string>();
   const world = { open: true, looks: 0, before: async (_what: string): Promise<void> => {} };
   const book = createLogBook();
   const adoption = createAdoption({
@@ -29,13 +30,22 @@ const open = ({ taken = [], broken = [] }: { taken?: string[]; broken?: string[]
     },
     claimant,
     run: ({ claim }) => void ran.push(claim.job_id),
+    isHeld: (job_id) => held.has(job_id),
     isOpen: () => world.open,
     log: book.log,
   });
-  return { adoption, orphans, asked, ran, world, book };
+  return { adoption, orphans, asked, ran, held, world, book };
 };
 
 describe('a pass', () => {
+  it('leaves alone what this worker runs', async () => {
+    const { adoption, orphans, held, asked } = open();
+    orphans.push('a', 'b');
+    held.add('a');
+    await adoption.pass();
+    expect(asked).toEqual(['b']);
+  });
+
   it('runs what it adopted, and not what others were faster to adopt', async () => {
     const { adoption, orphans, ran, asked } = open({ taken: ['b'] });
     orphans.push('a', 'b', 'c');

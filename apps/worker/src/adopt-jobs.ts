@@ -6,16 +6,19 @@ export interface AdoptionOptions {
   claimant: Claimant;
   /** Goes on with an adopted job; must not throw and is not waited for. */
   run: (adoption: Adoption) => void;
+  /** Whether this worker runs the job as it is: its own lapse after an outage must not look like another's. */
+  isHeld: (job_id: string) => boolean;
   /** Whether the worker still takes anything on. */
   isOpen: () => boolean;
   log: Logger;
 }
 
 /**
- * Takes over the running jobs of workers of this engine that are gone or have let them go. The record decides who gets which: several
+ * Takes over the running jobs of workers of this engine that are gone or have let them go, and those of its own that it lost sight of: the
+ * broker's answer to a claim or an adoption may be lost. The record decides who gets which: several
  * workers may try at once. Asked again while a pass runs, it passes once more: what was let go meanwhile must not wait.
  */
-export const createAdoption = ({ adoptions, claimant, run, isOpen, log }: AdoptionOptions) => {
+export const createAdoption = ({ adoptions, claimant, run, isHeld, isOpen, log }: AdoptionOptions) => {
   let passing: Promise<void> | undefined;
   let again = false;
 
@@ -28,6 +31,7 @@ export const createAdoption = ({ adoptions, claimant, run, isOpen, log }: Adopti
   const once = async (): Promise<void> => {
     for (const job_id of await adoptions.findOrphans(claimant)) {
       if (!isOpen()) return;
+      if (isHeld(job_id)) continue;
       await adopt(job_id).catch((err) => log.warn({ err, job_id }, 'could not adopt a job'));
     }
   };

@@ -33,6 +33,7 @@ export const startMachineCare = async (
     adoptions: store.adoptions,
     claimant,
     run: (adopted) => void attempts.run(adopted.claim, { adoption: adopted }),
+    isHeld: (job_id) => leases.find(job_id) !== undefined,
     isOpen: () => open,
     log,
   });

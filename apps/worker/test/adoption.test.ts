@@ -138,15 +138,16 @@ describe('an adopted job', () => {
   it('has only the rest of its time', async () => {
     const rig = openRig('adoption');
     const first = await rig.openWorker();
-    const id = await rig.submit({ ...toCounter(100_000), timeout_seconds: 4, stop_grace_seconds: 1 });
-    await untilWritten(rig, id, 'out 5\n');
+    const id = await rig.submit({ ...toCounter(100_000), timeout_seconds: 5, stop_grace_seconds: 1 });
+    await untilStarted(rig, id);
     const second = await rig.openWorker();
+    await untilWritten(rig, id, 'out 100\n');
     await first.stop('leave');
     await untilOwned(rig, id, second);
     const record = await rig.untilState(id, 'failed');
     expect(record).toMatchObject({ cause: 'timeout', epoch: 1, attempts: [{ evidence: { asked_by: 'timeout' } }] });
     const ran_ms = Number(record.finished_at) - Number(record.started_at);
-    expect(ran_ms).toBeGreaterThanOrEqual(4_000);
+    expect(ran_ms).toBeGreaterThanOrEqual(5_000);
     expect(ran_ms).toBeLessThan(7_000);
   });
 });

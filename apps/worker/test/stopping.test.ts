@@ -100,30 +100,29 @@ describe('a worker that leaves', () => {
     const rig = openRig('stopping');
     const talk = Array.from({ length: 400 }, (): FakeWrite => ({ stream: 'stdout', data: 'and on ', after_ms: 5 }));
     const { context, stop, states } = await openEndless(rig, talk);
-    const ids = await Promise.all([0, 1, 2].map(() => rig.submit(NARROW)));
-    for (const id of ids) await untilStarted(rig, id);
     const { adoptions, logs } = context.store;
     const { letGo } = adoptions;
     const { append } = logs;
     let sent = 0;
-    let storedWhenLetGo = 0;
+    const storedWhenLetGo: number[] = [];
     logs.append = async (claim, batch) => {
       sent += batch.pieces.reduce((sum, piece) => sum + piece.bytes.length, 0);
       await pause(100);
       return append(claim, batch);
     };
+    const ids = await Promise.all([0, 1, 2].map(() => rig.submit(NARROW)));
+    for (const id of ids) await untilStarted(rig, id);
     adoptions.letGo = async (held, by) => {
       expect(held.map((claim) => claim.job_id).sort()).toEqual([...ids].sort());
-      for (const id of ids) storedWhenLetGo += (await rig.readLog(id)).length;
+      const stored = await Promise.all(ids.map((id) => rig.readLog(id)));
+      storedWhenLetGo.push(Buffer.concat(stored).length);
       return letGo(held, by);
     };
-    await vi.waitFor(() => expect(sent).toBeGreaterThan(300), { timeout: 5_000, interval: 5 });
-    const before = sent;
+    await vi.waitFor(() => expect(sent).toBeGreaterThan(100), { timeout: 5_000, interval: 5 });
     const began = performance.now();
     await stop('leave');
     expect(performance.now() - began).toBeLessThan(2_000);
-    expect(sent).toBeGreaterThan(before);
-    expect(storedWhenLetGo).toBeGreaterThanOrEqual(sent);
+    expect(storedWhenLetGo).toEqual([sent]);
     expect(states()).toEqual(['running', 'running', 'running']);
     for (const id of ids) {
       expect(await rig.store.jobs.read(id)).toMatchObject({ state: 'running', owner: null, epoch: 1, attempts: [] });

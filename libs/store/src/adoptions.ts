@@ -71,9 +71,9 @@ export const createAdoptions = (scripts: Scripts) => ({
     return reply[0] === 'adopted' ? toAdoption(job_id, by.worker, reply) : undefined;
   },
 
-  /** Ids of the engine's running jobs that the worker may adopt. */
-  async findOrphans(by: Pick<Claimant, 'worker' | 'engine'>): Promise<string[]> {
-    return (await scripts.run('orphans', by.engine, by.worker, SILENT_MS)) as string[];
+  /** Ids of the engine's running jobs that may be adopted, those too that the asker owns and does not renew. */
+  async findOrphans({ engine }: Pick<Claimant, 'engine'>): Promise<string[]> {
+    return (await scripts.run('orphans', engine, SILENT_MS)) as string[];
   },
 
   /** Leaves running jobs to whoever adopts them, and takes the worker off the list of the living. */

@@ -103,6 +103,16 @@ describe('a running job', () => {
     expect(await store.adoptions.findOrphans(A)).toEqual([]);
   });
 
+  it('is found by its own owner too, where that one does not renew it', async () => {
+    const { store, lapse } = open();
+    const held = await startJob(store);
+    expect(await store.adoptions.findOrphans(A)).toEqual([]);
+    await lapse(held.job_id);
+    expect(await store.adoptions.findOrphans(A)).toEqual([held.job_id]);
+    expect((await store.adoptions.adopt(held.job_id, A))?.claim).toEqual(held);
+    expect(await store.adoptions.findOrphans(A)).toEqual([]);
+  });
+
   it('brings along that it was to be cancelled, or had run too long', async () => {
     const { store } = open();
     const [timed, cancelled] = [await startJob(store), await startJob(store)];
@@ -156,6 +166,20 @@ describe('a job whose owners die as soon as they have it', () => {
     expect(history).toEqual(['pending', 'pending', 'failed']);
     expect(await store.jobs.read(id)).toMatchObject({ cause: 'poison', epoch: 3, attempt: 1 });
     expect(await store.workers.readReserved('engine-1')).toEqual({ centicpus: 0, memory_mb: 0, gpus: 0 });
+  });
+
+  it('is lost only after twenty where it runs: it may be another job that kills them', async () => {
+    const { store, silence } = open();
+    const { job_id } = await startJob(store);
+    for (let deaths = 1; deaths < 20; deaths += 1) {
+      const [dead, by] = deaths % 2 ? (['a', B] as const) : (['b', A] as const);
+      await silence(dead, SILENT_MS + 1_000);
+      await store.adoptions.beat(by);
+      expect((await store.adoptions.adopt(job_id, by))?.claim.epoch).toBe(1);
+    }
+    await silence('b', SILENT_MS + 1_000);
+    expect(await store.adoptions.adopt(job_id, A)).toBeUndefined();
+    expect(await store.jobs.read(job_id)).toMatchObject({ state: 'pending', attempt: 1 });
   });
 
   it('is not lost by owners that died late, or let it go', async () => {
