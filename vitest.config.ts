@@ -19,7 +19,12 @@ export default defineConfig({
       // No process of its own for each file: these tests share nothing, and the whole takes seconds.
       {
         extends: true,
-        test: { name: 'unit', pool: 'threads', isolate: false, include: ['{libs,apps}/*/src/**/*.test.ts', 'simulation/src/**/*.test.ts'] },
+        test: {
+          name: 'unit',
+          pool: 'threads',
+          isolate: false,
+          include: ['{libs,apps}/*/src/**/*.test.ts', 'simulation/src/**/*.test.ts'],
+        },
       },
       {
         extends: true,
@@ -35,7 +40,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['e2e/scenarios/**/*.test.ts'],
+          include: ['e2e/{scenarios,hostile}/**/*.test.ts'],
           globalSetup: ['./e2e/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

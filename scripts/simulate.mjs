@@ -1,6 +1,10 @@
-// `npm run test:simulate`: the deterministic simulation, on as many seeds as asked for. See docs/reliability.md.
+// `npm run test:simulate`: packages, build, then the deterministic simulation (simulation/src/main.ts). See docs/reliability.md.
+import { join } from 'node:path';
 import { prepare, root, run } from './prepare.mjs';
 
 const problem = prepare();
-if (problem) console.error(problem);
-process.exitCode = problem ? 1 : run([process.execPath, `${root}simulation/dist/main.js`, ...process.argv.slice(2)]);
+if (problem) {
+  console.error(problem);
+  process.exit(2);
+}
+process.exit(run([process.execPath, join(root, 'simulation/dist/main.js'), ...process.argv.slice(2)]));

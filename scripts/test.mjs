@@ -80,6 +80,9 @@ try {
   await step('lockfile (npm ci --dry-run)', () =>
     runStep(npmCommand('ci', '--dry-run', '--ignore-scripts', '--include=dev', '--silent')),
   );
+  await step('10,000 simulated runs (npm run test:simulate says more)', () =>
+    runStep([process.execPath, join(root, 'simulation/dist/main.js'), '--seeds', '10000', '--quiet']),
+  );
   await step('machine (engine, image)', openMachine);
   await step('unit, integration and e2e tests (vitest run)', vitest);
 } catch (error) {

@@ -10,7 +10,7 @@ import { runLanes } from './lanes.js';
 const PREFIX = 'bench-commands';
 export const JOBS = 150;
 const WARM_UP = 20;
-const IDLE_MS = 8_000;
+const IDLE_MS = 6_000;
 /** What the last jobs leave to be done. */
 const TAIL_MS = 500;
 

@@ -142,10 +142,9 @@ describeFaults('an engine that dies, stands still, or is used by others', () => 
         epochs === 1 ? ['failed', 1, [{ epoch: 1 }]] : ['completed', 2, [{ epoch: 1 }, { epoch: 2 }]],
       );
       expect(attempts[0]).toMatchObject({ attempt: 1, epoch: 1, cause, exit_code });
-      const evidence = (await world.store.jobs.read(job_ids[i] ?? ''))?.attempts[0]?.evidence;
-      const seen = { exit_code, signal: exit_code === 137 ? 'SIGKILL' : 'SIGTERM', asked_by: 'outside', oom_kills: 0 };
-      if (exit_code === null) expect(evidence).toBeNull();
-      else expect(evidence).toMatchObject(seen);
+      const signal = exit_code === 137 ? 'SIGKILL' : 'SIGTERM';
+      if (exit_code === null) expect(attempts[0]?.evidence).toBeNull();
+      else expect(attempts[0]?.evidence).toMatchObject({ exit_code, signal, asked_by: 'outside', oom_kills: 0 });
     }
     await world.verify();
   });

@@ -113,5 +113,5 @@ const forgetDead = (pidFiles: string[]): void => {
 const loadImage = async (docker: Docker): Promise<void> => {
   const shared = openDocker(process.env.DOCKER_HOST ?? '');
   await docker.loadImage(await shared.getImage(IMAGE).get());
-  await until('the image to be there', async () => docker.getImage(IMAGE).inspect(), 10_000);
+  await until('the image to be there', async () => docker.getImage(IMAGE).inspect(), 30_000);
 };

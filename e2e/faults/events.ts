@@ -16,7 +16,8 @@ interface EngineEvent {
   Actor: { ID: string; Attributes: Record<string, string> };
 }
 
-const ACTIONS = ['create', 'start', 'die', 'destroy', 'pause', 'unpause'];
+const ACTIONS = ['create', 'start', 'die', 'destroy', 'pause', 'unpause', 'kill'];
+const KILL = '9';
 const PAUSE_MS = 100;
 
 /**
@@ -46,6 +47,7 @@ export const openEventRecorder = (docker: Docker, place: { engine: string; file:
     const key = `${event.timeNano} ${event.Action} ${event.Actor.ID}`;
     if (seen.has(key)) return;
     seen.add(key);
+    if (event.Action === 'kill' && event.Actor.Attributes.signal !== KILL) return;
     last_seconds = Math.max(last_seconds, event.timeNano / 1e9 - 1);
     if (event.Action === 'start') running.set(event.Actor.ID, event);
     if (event.Action === 'die' || event.Action === 'destroy') running.delete(event.Actor.ID);

@@ -48,7 +48,6 @@ describeFaults('a machine whose only worker is gone for good', () => {
           ),
         30_000,
       );
-      expect(happened(job_id, 1, 'unpause')).toBeUndefined();
       const end = { exit_code: 7, epoch: 2, attempt: 1, adoptions: 0, side_effects: [1, 2] };
       expect(await endAndRead(world, [job_id])).toEqual([expect.objectContaining(end)]);
       expect((await world.store.jobs.read(job_id))?.attempts.map(({ cause }) => cause)).toEqual([

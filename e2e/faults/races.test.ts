@@ -70,54 +70,70 @@ describeFaults('two ends that race for one job', () => {
     const seen = await world.job(job_id);
     const { state, cause } = await world.wait(job_id);
     if (status === 200) expect({ job_id, state, cause }).toEqual({ job_id, state: 'cancelled', cause: 'cancelled' });
-    else expect({ job_id, status, code: body.code, body: body.state, seen: seen.state }).toEqual({
-      ...{ job_id, status: 409, code: 'job_finished' },
-      ...{ body: state, seen: state },
-    });
+    else
+      expect({ job_id, status, code: body.code, body: body.state, seen: seen.state }).toEqual({
+        ...{ job_id, status: 409, code: 'job_finished' },
+        ...{ body: state, seen: state },
+      });
     return `${status} ${cause ?? state}`;
   };
 
-  it('row 26: cancel against completion: the reply agrees with the end', async () => {
-    const aim = createAim(400, world.random.fork());
-    const job = { command: ['sleep', '0.3'], cpus: 0.2, memory_mb: 16 };
-    const tally = await inLanes(CANCELS, () => raceCancel(job, aim));
-    expect([...tally.keys()].toSorted()).toEqual(['200 cancelled', '409 completed']);
-    expect(Math.min(...tally.values())).toBeGreaterThan(CANCELS / 10);
-    await world.verify();
-  }, LIMIT_MS);
+  it(
+    'row 26: cancel against completion: the reply agrees with the end',
+    async () => {
+      const aim = createAim(400, world.random.fork());
+      const job = { command: ['sleep', '0.3'], cpus: 0.2, memory_mb: 16 };
+      const tally = await inLanes(CANCELS, () => raceCancel(job, aim));
+      expect([...tally.keys()].toSorted()).toEqual(['200 cancelled', '409 completed']);
+      expect(Math.min(...tally.values())).toBeGreaterThan(CANCELS / 10);
+      await world.verify();
+    },
+    LIMIT_MS,
+  );
 
-  it('row 27: cancel against timeout: the reply agrees with the end', async () => {
-    const aim = createAim(1_100, world.random.fork());
-    const job = { command: ['sleep', '30'], cpus: 0.2, memory_mb: 16, timeout_seconds: 1 };
-    const tally = await inLanes(TIMEOUTS, () => raceCancel(job, aim));
-    expect([...tally.keys()].toSorted()).toEqual(['200 cancelled', '409 timeout']);
-    await world.verify();
-  }, LIMIT_MS);
+  it(
+    'row 27: cancel against timeout: the reply agrees with the end',
+    async () => {
+      const aim = createAim(1_100, world.random.fork());
+      const job = { command: ['sleep', '30'], cpus: 0.2, memory_mb: 16, timeout_seconds: 1 };
+      const tally = await inLanes(TIMEOUTS, () => raceCancel(job, aim));
+      expect([...tally.keys()].toSorted()).toEqual(['200 cancelled', '409 timeout']);
+      await world.verify();
+    },
+    LIMIT_MS,
+  );
 
-  it('row 27: timeout against completion: one of them, with its own evidence', async () => {
-    const aim = createAim(950, world.random.fork());
-    const race = async (): Promise<string> => {
-      const exit_code = world.random.pick([0, 3]);
-      const command = `sleep ${(aim.draw() / 1000).toFixed(3)}; exit ${exit_code}`;
-      const { job_id } = await world.submit({ command, cpus: 0.2, memory_mb: 16, timeout_seconds: 1 });
-      const ended = await world.wait(job_id);
-      aim.learn(ended.cause === 'timeout' ? 'late' : 'early');
-      const asked_by = (await world.store.jobs.read(job_id))?.attempts[0]?.evidence?.asked_by;
-      const { state, cause, exit_code: code } = ended;
-      const seen = { job_id, state, code, asked_by };
-      if (cause === 'timeout') {
-        expect(code).not.toBe(0);
-        expect(seen).toEqual({ job_id, state: 'failed', code, asked_by: 'timeout' });
-      } else if (exit_code === 0) {
-        expect(seen).toEqual({ job_id, state: 'completed', code: 0, asked_by: seen.asked_by ?? null });
-      } else expect({ cause, ...seen }).toEqual({ cause: 'exit_code', job_id, state: 'failed', code: 3, asked_by: null });
-      return cause ?? state;
-    };
-    const tally = await inLanes(TIMEOUTS, race);
-    expect(tally.size, 'ends of more than one kind').toBeGreaterThan(1);
-    expect(tally.has('timeout')).toBe(true);
-    await world.verify();
-  }, LIMIT_MS);
+  it(
+    'row 27: timeout against completion: one of them, with its own evidence',
+    async () => {
+      const aim = createAim(950, world.random.fork());
+      const race = async (): Promise<string> => {
+        const exit_code = world.random.pick([0, 3]);
+        const command = `sleep ${(aim.draw() / 1000).toFixed(3)}; exit ${exit_code}`;
+        const { job_id } = await world.submit({ command, cpus: 0.2, memory_mb: 16, timeout_seconds: 1 });
+        const ended = await world.wait(job_id);
+        aim.learn(ended.cause === 'timeout' ? 'late' : 'early');
+        const evidence = ended.attempts[0]?.evidence as { asked_by: string | null } | undefined;
+        const asked_by = evidence?.asked_by;
+        const { state, cause, exit_code: code } = ended;
+        const seen = { job_id, state, code, asked_by };
+        if (cause === 'timeout') {
+          expect(code).not.toBe(0);
+          expect(seen).toEqual({ job_id, state: 'failed', code, asked_by: 'timeout' });
+        } else if (exit_code === 0) {
+          expect(seen).toMatchObject({ job_id, state: 'completed', code: 0 });
+          expect([null, 'timeout']).toContain(asked_by);
+        } else
+          expect({ cause, ...seen }).toEqual({ cause: 'exit_code', job_id, state: 'failed', code: 3, asked_by: null });
+        return cause ?? state;
+      };
+      const tally = await inLanes(TIMEOUTS, race);
+      expect(tally.size, 'ends of more than one kind').toBeGreaterThan(1);
+      expect(tally.has('timeout')).toBe(true);
+      await world.verify();
+    },
+    LIMIT_MS,
+  );
 
   const expectNeverStarted = async (job_id: string) => {
     const tale = await readTale(world, job_id);
@@ -158,7 +174,7 @@ describeFaults('two ends that race for one job', () => {
       const rule = proxy.before({ method: 'POST', path: /\/images\/create/ }, async () => {
         begun();
         await released;
-        return 'drop';
+        return 'drop' as const;
       });
       return { release, rule };
     });

@@ -6,8 +6,8 @@ import type { Worker } from './worker.js';
 import { endAndRead, findAdoption, readStored, readTale, startEndless } from './worker-scenes.js';
 import { openWorld, type World } from './world.js';
 
-/** What its neighbours are to need at most, with a margin for a machine that does other things too. The row says 25 s. */
-const ADOPTED_MS = 10_000;
+/** Three seconds of silence and a look each second, with a margin for a machine that does other things too. The row says 25 s. */
+const ADOPTED_MS = 6_000;
 
 describeFaults('workers that die, stop, or stand still', () => {
   let world: World;

@@ -13,7 +13,10 @@ export interface Output {
   sink: OutputSink;
   /** Notes that output is missing between what came so far and what comes next. */
   onGap: () => void;
-  /** Stores what is left, with a note where something was cut. Sent before it returns its promise, so a later call comes after it. */
+  /**
+   * Stores what is left, with a note where something was cut. A store that refuses it for now, as it is full, is asked again for some
+   * seconds; what is lost in the end is noted. Afterwards the log is as whole as it will be.
+   */
   close(): Promise<void>;
   /**
    * Stores what has come so far, as it is: the output goes on, and another worker takes it up where the store ends. Nothing is
@@ -65,10 +68,9 @@ export const openOutput = ({ claim, limitBytes, logs, log, workloadLines, from }
     if (queue.size >= PIECE_BYTES) store(queue.take());
     else timer ??= setTimeout(() => store(queue.take()), FLUSH_MS);
   };
-  const finish = async (last: () => LogPiece[]): Promise<void> => {
+  const finish = (last: () => LogPiece[]): void => {
     if (!over) store(last());
     over = true;
-    await storing.done();
   };
 
   return {
@@ -85,12 +87,17 @@ export const openOutput = ({ claim, limitBytes, logs, log, workloadLines, from }
       lines?.end();
       store([...queue.takeLast(), toNote(attempt, GAP)]);
     },
-    close: () =>
+    close() {
       finish(() => {
         lines?.end();
         return takeEnd(attempt, { queue, tails, dropped });
-      }),
-    detach: () => finish(() => queue.take()),
+      });
+      return storing.end();
+    },
+    detach() {
+      finish(() => queue.take());
+      return storing.leave();
+    },
   };
 };
 

@@ -32,8 +32,8 @@ export type AttemptEnd =
 
 /**
  * The story of one attempt: image, container, start, end, outcome, record, clean-up. Whatever happens on the way becomes an
- * Outcome; it throws only where the record refuses to take note of the end. The record's settlement is sent right behind the last output on the same connection, so whoever sees the end finds the whole log. The
- * container goes last: until the end is recorded, it is the evidence.
+ * Outcome; it throws only where the record refuses to take note of the end. The end is recorded behind the last
+ * output, so whoever sees the end finds the whole log. The container goes last: until the end is recorded, it is the evidence.
  *
  * With an adoption the story begins in the middle: another worker of this engine had the epoch before, and came as far as the engine
  * shows. The same holds where it was this worker that lost the engine's answer to a start.
@@ -57,9 +57,8 @@ export const runAttempt = async (claim: Claim, context: AttemptContext, adoption
       await attempt.output.detach();
       return { kind: 'left', why: hold.leave ?? 'moved' };
     }
-    const stored = attempt.output.close();
+    await attempt.output.close();
     const reply = await settle(attempt, played, context);
-    await stored;
     return { kind: 'ended', outcome: played.outcome, reply, removed: removeIfOver(attempt, reply, context.log) };
   } finally {
     hold.end();
@@ -98,7 +97,7 @@ const begin = async (attempt: Attempt, context: AttemptContext): Promise<Played 
   const options = toContainerOptions(claim, context);
   const container = await runtime.create(options).catch(async (error: unknown) => {
     if (!(error instanceof RuntimeFault) || error.code !== 'name_taken') throw error;
-    await removeCreated(claim, runtime);
+    if (!(await discardCreated(claim, runtime))) throw error;
     return runtime.create(options);
   });
   attempt.container = container;
@@ -135,9 +134,9 @@ const clearWay = async (claim: Claim, { runtime, logs, log }: AttemptContext): P
 };
 
 /** The name is ours alone, so it was made by us: the answer was lost, or the epoch had another owner then. It has not been started. */
-const removeCreated = async (claim: Claim, runtime: ContainerRuntime): Promise<void> => {
+const discardCreated = async (claim: Claim, runtime: ContainerRuntime): Promise<boolean> => {
   const found = await findOwnContainer(runtime, claim);
-  if (found?.state === 'created') await runtime.open(found.id).remove();
+  return found === undefined || runtime.open(found.id).discard();
 };
 
 /** The promise's value, or `stopped` when a request comes first. The work then goes on unwatched and is used by the next job. */

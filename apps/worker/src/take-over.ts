@@ -21,7 +21,7 @@ const ASK_AGAIN_MS = 1_000;
 
 /**
  * Goes on with an epoch that was begun, as far as the engine shows that it came. A container that runs or has ended is followed to its
- * end. One that was only created is removed and `unbegun` returned, since its maker may not be as dead as it looks and could still start it: a
+ * end. One that was only created is discarded and `unbegun` returned, since its maker may not be as dead as it looks and could still start it: a
  * start of what is gone does no harm.
  */
 export const takeOver = async (
@@ -49,10 +49,7 @@ const follow = async (attempt: Attempt, context: AttemptContext) => {
   const found = await findOwnContainer(runtime, claim);
   if (found === undefined) return undefined;
   const container = runtime.open(found.id);
-  if (found.state === 'created') {
-    await container.remove();
-    return undefined;
-  }
+  if (found.state === 'created' && (await container.discard())) return undefined;
   await attempt.output.detach();
   const stored = await logs.readPosition(claim.job_id, claim.epoch);
   attempt.output = openAttemptOutput(claim, context, stored);

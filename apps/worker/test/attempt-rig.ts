@@ -91,6 +91,11 @@ const wrapWith =
         note('removed');
         return inner.remove();
       },
+      discard: async () => {
+        const gone = await inner.discard();
+        if (gone) note('removed');
+        return gone;
+      },
       ...container?.(inner),
     };
   };

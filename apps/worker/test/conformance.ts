@@ -247,6 +247,17 @@ export const describeConformance = (name: string, subject: Subject): void => {
       expect(await runtime.list()).toEqual([]);
     });
 
+    test('discard removes what was never started, succeeds on what is gone, and leaves what runs', async () => {
+      const runtime = open();
+      const unstarted = await runtime.create(options(PROGRAMS.sleeper));
+      expect(await open().open(unstarted.id).discard()).toBe(true);
+      expect(await runtime.list()).toEqual([]);
+      expect(await unstarted.discard()).toBe(true);
+      const { container } = await startNew(runtime, PROGRAMS.sleeper);
+      expect(await open().open(container.id).discard()).toBe(false);
+      expect(await runtime.list()).toMatchObject([{ id: container.id, state: 'running' }]);
+    });
+
     test('another worker adopts what runs: it sees the end without having started it', async () => {
       const { container } = await startNew(open(), PROGRAMS.sleeper);
       const other = open();

@@ -150,11 +150,13 @@ export const createLogStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
   /**
    * Sent before it returns its promise: what is sent after it on this connection comes after it. `stale`: the epoch is somebody
    * else's, or over, and nothing was stored. What was stored already is left out, so a batch may be sent twice.
+   * Notes by themselves are taken even by a broker that is full.
    */
   async append(claim: LogOwner, { first, pieces, lines = [] }: LogBatch): Promise<'stored' | 'stale'> {
     const triples = pieces.flatMap((piece) => [toSentCode(piece), piece.attempt, piece.bytes]);
     const { job_id, epoch, owner } = claim;
-    const sent = scripts.runInOrder('append', job_id, epoch, owner, first, pieces.length, ...triples, ...lines);
+    const script = pieces.every(({ stream }) => stream === 'note') && lines.length === 0 ? 'append_note' : 'append';
+    const sent = scripts.runInOrder(script, job_id, epoch, owner, first, pieces.length, ...triples, ...lines);
     return (await sent) as 'stored' | 'stale';
   },
 

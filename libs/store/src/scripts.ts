@@ -30,7 +30,7 @@ type ScriptName = (typeof SCRIPT_NAMES)[number];
  * What runs already must be held and ended while Redis is full, or nothing would ever leave it. Redis refuses a script's first write
  * then, never a later one, as it cannot undo half of a script; so these begin with a write that takes nothing. That holds for Redis
  * 6, 7 and Valkey alike, while the flag `allow-oom` is a syntax error to the first. What they add is bounded by what runs; claims and
- * submissions stay refused.
+ * submissions stay refused, and so is output, but for a note that some of it is missing.
  */
 const EVEN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'adopt',
@@ -50,7 +50,7 @@ type Argument = string | number | Buffer;
 export interface Scripts {
   run(name: ScriptName, ...args: Argument[]): Promise<unknown>;
   /** Sends the script as text, so that it runs before whatever is sent after it, also where the server has forgotten one of them. */
-  runInOrder(name: 'append', ...args: Argument[]): Promise<unknown>;
+  runInOrder(name: 'append' | 'append_note', ...args: Argument[]): Promise<unknown>;
 }
 
 const readScript = (name: string): string =>
@@ -67,7 +67,8 @@ export const createScripts = (redis: Redis, prefix: string): Scripts => {
       lua: `${prelude}\n${EVEN_WHEN_FULL.has(name) ? FIRST_WRITE : ''}${readScript(name)}`,
     });
   }
-  const texts = { append: readScript('append') };
+  const append = readScript('append');
+  const texts = { append, append_note: `local prefix = ARGV[1]\n${FIRST_WRITE}${append}` };
   const commands = redis as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>;
   return {
     run: (name, ...args) => {

@@ -66,6 +66,11 @@ export interface Container {
   stop(grace_seconds: number): Promise<void>;
   /** Kills it if it still runs. */
   remove(): Promise<void>;
+  /**
+   * Removes it where it has never been started, and says whether it is gone. A start that is under way comes first: a list shows such a
+   * container as created for as long as that takes. Faults: `engine_unavailable`.
+   */
+  discard(): Promise<boolean>;
 }
 
 export type OutputStream = 'stdout' | 'stderr';

@@ -203,6 +203,11 @@ const openContainer = (engine: FakeEngine, container: FakeContainer): Container 
     die(container, toExit(container, container.program.ignores_term === true ? 137 : 143));
   },
   remove: async () => discard(engine.containers, container),
+  discard: async () => {
+    if (container.state !== 'created') return engine.containers.get(container.id) !== container;
+    discard(engine.containers, container);
+    return true;
+  },
 });
 
 const start = (container: FakeContainer, sink: OutputSink): void => {

@@ -2,8 +2,7 @@
 -- nothing. Only the present owner of the present epoch may: whoever was a worker's heir reads what it stored and goes on from there, so
 -- a late piece of the former owner must not come behind that. A repeat (its connection broke) finds its pieces there already.
 --
--- This script is always sent as text, never by its hash: it has to run before the settlement that is sent right behind it, also
--- where the broker has forgotten one of the two.
+-- This script is always sent as text, never by its hash: then a broker that has forgotten it does not keep it behind what is sent next.
 -- ARGV: prefix, id, epoch, owner, number of the first piece, how many, then code, attempt, bytes of each, then the lines.
 -- Returns 'stored' or 'stale'.
 local id, epoch, first, count = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])

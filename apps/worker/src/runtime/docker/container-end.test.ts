@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { expect, it } from 'vitest';
 import { watchEnd } from './container-end.js';
@@ -37,10 +38,15 @@ const setUp = (...states: object[]) => {
     inspect: async () => ({ Config: {}, State: left.length > 1 ? left.shift() : left[0] }),
     wait: () => new Promise(() => undefined),
   } as unknown as Docker.Container;
-  const docker = { getEvents: () => Promise.reject(new Error('away')) } as unknown as Docker;
+  const remembered: object[] = [];
+  const getEvents = async () => Readable.from(remembered.map((event) => Buffer.from(`${JSON.stringify(event)}\n`)));
+  const docker = { getEvents } as unknown as Docker;
   const shared = { docker, container, events, memory, isEngineUp: async () => true };
+  const begin = (fresh: boolean) => watchEnd({ ...shared, wasKilled: () => false, fresh });
   return {
-    watch: (fresh: boolean) => watchEnd({ ...shared, wasKilled: () => false, fresh }).report,
+    begin,
+    watch: (fresh: boolean) => begin(fresh).report,
+    remember: (Action: string) => remembered.push({ Action, Actor: { ID: 'c' }, timeNano: Date.now() * 1e6 }),
     wake: () => {
       for (const { wake } of watchers) wake();
     },
@@ -81,4 +87,23 @@ it('one that was seen alive again after the connection came back was not', async
   await new Promise((resolve) => setImmediate(resolve));
   wake();
   expect(await report).toMatchObject({ kind: 'exited', exit_code: 137, outside_signal: null });
+});
+
+it('an end that no engine saw is told from one that only we missed', async () => {
+  for (const [reconnected, remembered, saw] of [
+    [false, [], true],
+    [true, ['die'], true],
+    [true, Array<string>(300).fill('exec_die'), true],
+    [true, ['create'], false],
+  ] as const) {
+    const { begin, wake, reconnect, remember } = setUp(RUNNING, { ...ENDED, ExitCode: 7 });
+    const { report, sawEnd } = begin(true);
+    wake();
+    await new Promise((resolve) => setImmediate(resolve));
+    if (reconnected) reconnect();
+    for (const action of remembered) remember(action);
+    wake();
+    expect(await report).toMatchObject({ kind: 'exited', exit_code: 7 });
+    expect(await sawEnd()).toBe(saw);
+  }
 });

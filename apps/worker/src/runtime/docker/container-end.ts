@@ -6,7 +6,7 @@ import type { EngineEvents } from './engine-events.js';
 import { toStatusCode } from './faults.js';
 import { type EndedContainer, hasEnded, judgeEnd, type Seen } from './judge-end.js';
 import type { MemoryWitness } from './memory-witness.js';
-import { readPastEvents } from './past-events.js';
+import { mayHaveSeenEnd } from './past-events.js';
 import { createSightings } from './sightings.js';
 
 const POLL_MS = 5_000;
@@ -60,13 +60,9 @@ export const watchEnd = (options: EndWatchOptions): EndWatch => {
   });
   const report = followed.then((end) => end.report);
   report.catch(() => undefined);
-  const sawEnd = async () => !(await followed).missed || (await remembersEnd(docker, container.id));
+  const sawEnd = async () => !(await followed).missed || (await mayHaveSeenEnd(docker, container.id));
   return { report, sawEnd, stop: () => stopping.abort() };
 };
-
-/** An engine that was not up tells of no end, also where it knows the exit code. */
-const remembersEnd = async (docker: Docker, id: string): Promise<boolean> =>
-  (await readPastEvents(docker, id, Date.now())).events.some(({ action }) => action === 'die');
 
 interface Signs {
   sign: Sign;

@@ -100,6 +100,7 @@ const toControls = (container: Docker.Container, { gate, stops }: Pick<DockerCon
     stops.add(container.id);
     return gate.pass(() => removeOnce(container));
   },
+  discard: () => gate.pass(() => discardOnce(container)),
 });
 
 interface Ending {
@@ -181,6 +182,22 @@ const removeOnce = async (container: Docker.Container): Promise<void> => {
   } catch (error) {
     if (toStatusCode(error) === 409) await untilGone(container);
     else ignoring(404)(error);
+  }
+};
+
+/**
+ * The engine answers an inspect only when a start that is under way has come to its end, and without force it refuses to remove what runs
+ * (409). What is left is a start that is sent and a program that ends between the two calls.
+ */
+const discardOnce = async (container: Docker.Container): Promise<boolean> => {
+  try {
+    const { State } = await inspect(container);
+    if (State.Status !== 'created') return false;
+    await callWithin(DEADLINES.remove, (abortSignal) => container.remove({ v: true, abortSignal }));
+    return true;
+  } catch (error) {
+    if (toStatusCode(error) === 404 || (error instanceof RuntimeFault && error.code === 'not_found')) return true;
+    throw error instanceof RuntimeFault ? error : toReadFault(error);
   }
 };
 

@@ -7,6 +7,8 @@ import { createJsonLines } from './json-lines.js';
 const LIMIT_MS = 2_000;
 /** An engine that comes up ends what it finds within this time. */
 const START_UP_MS = 30_000;
+/** So many events, of whatever kind, an engine remembers at least once it has seen as many. */
+const FULL = 250;
 
 export interface PastEvents {
   /** The container's, the oldest first. */
@@ -23,7 +25,7 @@ export interface PastEvents {
 export const readPastEvents = async (docker: Docker, id: string, until_ms: number): Promise<PastEvents> => {
   const events: ContainerEvent[] = [];
   let oldest_ms = Number.POSITIVE_INFINITY;
-  await readAll(docker, until_ms, (line) => {
+  await readAll(docker, { until_ms, filters: toFilters(ACTIONS, {}) }, (line) => {
     const parsed = parseEvent(line);
     if (parsed === undefined) return;
     oldest_ms = Math.min(oldest_ms, parsed.event.at_ms);
@@ -34,9 +36,33 @@ export const readPastEvents = async (docker: Docker, id: string, until_ms: numbe
   return { events, saw_before };
 };
 
-const readAll = (docker: Docker, until_ms: number, take: (line: Record<string, unknown>) => void): Promise<void> =>
+/**
+ * Whether the engine that is up now was up when the container ended: one that came up later tells of no end, also where it knows the
+ * exit code. Where its memory is full it may have forgotten, and is given the benefit of the doubt.
+ */
+export const mayHaveSeenEnd = async (docker: Docker, id: string): Promise<boolean> => {
+  const until_ms = Date.now();
+  const { events } = await readPastEvents(docker, id, until_ms);
+  if (events.some(({ action }) => action === 'die')) return true;
+  let kept = 0;
+  await readAll(docker, { until_ms }, () => {
+    kept += 1;
+  }).catch(() => undefined);
+  return kept >= FULL;
+};
+
+interface Window {
+  until_ms: number;
+  filters?: string;
+}
+
+const readAll = (
+  docker: Docker,
+  { until_ms, ...filtered }: Window,
+  take: (line: Record<string, unknown>) => void,
+): Promise<void> =>
   callWithin(LIMIT_MS, async (abortSignal) => {
-    const query = { since: '1', until: (until_ms / 1_000).toFixed(3), filters: toFilters(ACTIONS, {}) };
+    const query = { since: '1', until: (until_ms / 1_000).toFixed(3), ...filtered };
     const events = (await docker.getEvents({ ...query, abortSignal } as object)) as Readable;
     abortSignal.addEventListener('abort', () => events.destroy());
     await new Promise<void>((resolve) => {
