@@ -8,11 +8,12 @@ import { describeFaults } from './rows.js';
 import { cancelAll, SMALL_MACHINE, waitingJob } from './submissions.js';
 import { openWorld, type World } from './world.js';
 
-const JOBS = 10_000;
+/** Ten thousand take two quiet cores most of a minute. */
+const JOBS = process.env.BERTH_FAULTS === 'all' ? 10_000 : 2_000;
 const BATCH = 1_000;
 /** The others are cancelled, or end by waiting too long: to run ten thousand containers takes the better part of an hour. */
 const RUN = 100;
-const CANCELLED = 500;
+const CANCELLED = 200;
 const MIB = 1024 ** 2;
 
 describeFaults('a burst of jobs', () => {
@@ -22,7 +23,7 @@ describeFaults('a burst of jobs', () => {
   });
   afterAll(() => world?.close());
 
-  it('row 31: ten thousand jobs at a time all end, the API answers meanwhile, and memory stays flat', async () => {
+  it('row 31: thousands of jobs at a time all end, the API answers meanwhile, and memory stays flat', async () => {
     const before = toMemory(world);
     const watch = startWatch(world);
     try {
@@ -33,8 +34,7 @@ describeFaults('a burst of jobs', () => {
       );
       await until('all to have ended', async () => ((await countUnended(world)) === 0 ? true : undefined), 150_000);
       const took_ms = await watch.stop();
-      const states = (await world.store.jobs.readMany(ids)).map(({ state }) => state);
-      expect(states).toEqual(ids.map((_, n) => toEnd(n)));
+      expect(await readStates(world, ids)).toEqual(ids.map((_, n) => toEnd(n)));
       expect(await countAll(world)).toBeLessThanOrEqual(JOBS + unknown);
       expect(took_ms.length).toBeGreaterThan(20);
       expect(took_ms[Math.floor(took_ms.length * 0.99)]).toBeLessThan(2_000);
@@ -49,6 +49,12 @@ describeFaults('a burst of jobs', () => {
 const countUnended = async ({ store }: World): Promise<number> => {
   const { pending, running } = await store.list.countByState(['pending', 'running']);
   return pending + running;
+};
+const readStates = async ({ store }: World, ids: string[]): Promise<string[]> => {
+  const states: string[] = [];
+  for (let at = 0; at < ids.length; at += BATCH)
+    states.push(...(await store.jobs.readMany(ids.slice(at, at + BATCH))).map(({ state }) => state));
+  return states;
 };
 const countAll = async ({ store }: World): Promise<number> => {
   const counts = await store.list.countByState(['pending', 'running', 'completed', 'failed', 'cancelled']);

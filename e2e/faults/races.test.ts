@@ -106,9 +106,10 @@ describeFaults('two ends that race for one job', () => {
   it(
     'row 27: timeout against completion: one of them, with its own evidence',
     async () => {
-      const aim = createAim(950, world.random.fork());
+      const aims = { 0: createAim(950, world.random.fork()), 3: createAim(950, world.random.fork()) };
       const race = async (): Promise<string> => {
-        const exit_code = world.random.pick([0, 3]);
+        const exit_code = world.random.pick([0, 3] as const);
+        const aim = aims[exit_code];
         const command = `sleep ${(aim.draw() / 1000).toFixed(3)}; exit ${exit_code}`;
         const { job_id } = await world.submit({ command, cpus: 0.2, memory_mb: 16, timeout_seconds: 1 });
         const ended = await world.wait(job_id);

@@ -24,4 +24,4 @@ export const describeFaults = (title: string, scenarios: () => void): void => {
 };
 
 /** For the rows that take long: they run with `npm run test:faults`. */
-export const slowIt = it.skipIf(process.env.BERTH_FAULTS !== 'all');
+export const slowIt: ReturnType<typeof it.skipIf> = it.skipIf(process.env.BERTH_FAULTS !== 'all');

@@ -58,6 +58,7 @@ describeFaults('a broker that is silent for long', () => {
   slowIt.each(['to', 'from'] as const)('row 17: a worker is cut off in one direction only (%s)', async (direction) => {
     const job = writingJob(200, { exit_code: 6 });
     const { job_id } = await pair.submit(job.spec);
+    await until('its side effect', async () => pair.ledger.read(job_id)[0]);
     const owner = await pair.ownerOf(job_id);
     await owner.link.drop(direction);
     await delay(40_000);
@@ -86,7 +87,12 @@ describeFaults('a broker that is silent for long', () => {
     await observing.stop();
     await pair.heal();
     expect(ended.map(({ exit_code }) => exit_code)).toEqual([0, 6, 0]);
-    await pair.verify({ expectedLog: ({ job_id }) => Buffer.from(jobs[ids.indexOf(job_id)]?.stdout ?? '') });
+    await pair.verify({
+      expectedLog: ({ job_id }) => {
+        const job = jobs[ids.indexOf(job_id)];
+        return job && Buffer.from(job.stdout);
+      },
+    });
   });
 });
 

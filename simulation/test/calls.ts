@@ -132,7 +132,7 @@ const ON_CLAIMS: Record<string, Call> = {
     return [await both.store.claims.renew(held.map(toReal)), claims.renew(both.model, Date.now(), held)];
   },
   async expire({ store, model }) {
-    return [sorted(await store.claims.expire()), sorted(claims.expire(model, Date.now(), Date.now()))];
+    return [sorted(await store.claims.expire(Date.now())), sorted(claims.expire(model, Date.now(), Date.now()))];
   },
 };
 

@@ -22,7 +22,8 @@ export interface SeenContainer {
 /** One thing that an engine said of a container. */
 export interface EngineEvent {
   engine: string;
-  action: 'create' | 'start' | 'die' | 'destroy' | 'pause' | 'unpause';
+  /** `kill`: by KILL. */
+  action: 'create' | 'start' | 'die' | 'destroy' | 'pause' | 'unpause' | 'kill';
   /** Unix milliseconds. */
   at_ms: number;
   container: string;

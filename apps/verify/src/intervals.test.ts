@@ -14,6 +14,22 @@ describe('I4', () => {
     expect(checkIntervals(paused)).toEqual([]);
   });
 
+  test('holds where the older one is thawed to die', () => {
+    for (const [killed, thawed] of [
+      [7, 8],
+      [8, 7],
+    ] as const) {
+      const older = toEvents(
+        ['start', 1, 1],
+        ['pause', 5, 1],
+        ['kill', killed, 1],
+        ['unpause', thawed, 1],
+        ['die', 9, 1],
+      );
+      expect(checkIntervals([...older, ...toEvents(['start', 6, 2], ['die', 10, 2])])).toEqual([]);
+    }
+  });
+
   test('does not care in which order two engines were heard', () => {
     expect(checkIntervals(toEvents(['start', 6, 2], ['die', 9, 2], ['start', 1, 1], ['die', 5, 1]))).toEqual([]);
   });
@@ -33,6 +49,11 @@ describe('I4', () => {
       'one that woke up again',
       toEvents(['start', 1, 1], ['pause', 5, 1], ['start', 9, 2], ['unpause', 20, 1]),
       'j ran in epochs 2 and 1 at a time, to this moment',
+    ],
+    [
+      'one that woke up and was killed for it',
+      toEvents(['start', 1, 1], ['pause', 5, 1], ['start', 9, 2], ['unpause', 20, 1], ['kill', 90, 1], ['die', 91, 1]),
+      'j ran in epochs 2 and 1 at a time, for 71 ms',
     ],
     [
       'two that still run',

@@ -8,6 +8,17 @@ interface Interval {
   epoch: number;
 }
 
+/** An engine may tell of its own thaw so long before it tells of the KILL that came first. */
+const THAW_MS = 50;
+
+/** What is paused dies of KILL only once it is thawed, so its engine does that by itself; no instruction of the job runs any more. */
+const withoutThaws = (events: EngineEvent[]): EngineEvent[] => {
+  const killed_at = Math.min(...events.filter(({ action }) => action === 'kill').map(({ at_ms }) => at_ms));
+  return events.filter(
+    ({ action, at_ms }) => action !== 'kill' && !(action === 'unpause' && at_ms > killed_at - THAW_MS),
+  );
+};
+
 /** From start to end without the times when it was paused: when instructions of the job really ran. */
 const toRunning = (events: EngineEvent[]): Interval[] => {
   const intervals: Interval[] = [];
@@ -36,7 +47,7 @@ export const checkIntervals = (events: EngineEvent[]): string[] => {
       const ordered = ofContainer.toSorted((a, b) => a.at_ms - b.at_ms);
       const starts = ordered.filter(({ action }) => action === 'start').length;
       if (starts > 1) problems.push(`${job_id} container ${container.slice(0, 12)} was started ${starts} times`);
-      intervals.push(...toRunning(ordered));
+      intervals.push(...toRunning(withoutThaws(ordered)));
     }
     problems.push(...findOverlaps(job_id, intervals));
   }

@@ -1,4 +1,4 @@
-import { type Evidence, type Outcome, type Profile, toEvidence, toOutcome } from '@berth/domain';
+import { type Evidence, type Intent, type Outcome, type Profile, toEvidence, toOutcome } from '@berth/domain';
 import type { Claim, Claims, LogStore } from '@berth/store';
 import type { Logger } from 'pino';
 import type { Hold } from './hold.js';
@@ -95,4 +95,7 @@ export const toStopped = ({ request, leave }: Hold): Played | 'left' => {
   return { outcome, evidence: null };
 };
 
-export const toIntent = ({ request }: Hold) => (request === 'cancel' || request === 'timeout' ? request : undefined);
+export const toIntent = ({ request, timed_out }: Hold): Intent | undefined => {
+  if (request === 'cancel') return 'cancel';
+  return timed_out ? 'timeout' : undefined;
+};

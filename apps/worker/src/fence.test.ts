@@ -30,7 +30,7 @@ const open = async ({ jobs = ['a'], others = 1, fresh = false }: Options = {}) =
     hold.container = { pause: note(`pause ${job_id}`), unpause: note(`unpause ${job_id}`) } as unknown as Container;
     return hold;
   });
-  const world = { now: 0, renewedAt: 0, others };
+  const world = { now: 0, renewedAt: 0, heardAt: 0, others };
   const leases = {
     all: () => holds,
     get size() {
@@ -44,7 +44,12 @@ const open = async ({ jobs = ['a'], others = 1, fresh = false }: Options = {}) =
   const book = createLogBook();
   const fence = keepFence({
     leases: leases as unknown as Parameters<typeof keepFence>[0]['leases'],
-    otherEngines: () => world.others,
+    pulse: {
+      get otherEngines() {
+        return world.others;
+      },
+      heardFor: () => world.now - world.heardAt,
+    },
     noteLease: (good_for_ms, exclusive) => void noted.push([good_for_ms, exclusive]),
     now: () => world.now,
     log: book.log,
@@ -57,6 +62,7 @@ const open = async ({ jobs = ['a'], others = 1, fresh = false }: Options = {}) =
   };
   const renew = () => {
     world.renewedAt = world.now;
+    world.heardAt = world.now;
   };
   /** All is well for a while: what is done to the containers meanwhile. After it nothing more is. */
   const wakeUp = async (): Promise<string[]> => {
@@ -155,11 +161,17 @@ describe('a worker that cannot renew', () => {
     fence.close();
   });
 
-  it('and holds nothing has nothing to doubt', async () => {
-    const { fence, noted, passBy, book } = await open({ jobs: [] });
+  it('and holds nothing vouches for the machine only while the broker hears it: a neighbour may be dead', async () => {
+    const { fence, noted, passBy, world, book } = await open({ jobs: [] });
+    world.heardAt = world.now;
+    await passBy(LOOK_MS);
+    expect(noted.at(-1)).toEqual([LEASE_MS - LOOK_MS, true]);
     await passBy(60_000);
-    expect(noted.at(-1)).toEqual([LEASE_MS, true]);
-    expect(book.lines).toEqual([]);
+    expect(noted.at(-1)?.[0]).toBeGreaterThanOrEqual(LEASE_MS - FENCE_AFTER_MS);
+    const before = noted.length;
+    await passBy(10_000);
+    expect(noted.length).toBe(before);
+    expect(book.find('could not renew')).toBe(0);
     fence.close();
   });
 });

@@ -22,6 +22,8 @@ export interface Hold {
   readonly urgent: Promise<Urgent>;
   readonly leave: Leave | undefined;
   readonly left: Promise<Leave>;
+  /** It ran too long: the container was seen running after its time, and the intent is recorded, or was to be. */
+  timed_out: boolean;
   /** Of this epoch, once there is one: what the fence pauses. */
   container: Container | undefined;
   ask(request: Ask): void;
@@ -46,6 +48,7 @@ export const createHold = (claim: Claim, isClosed: () => boolean, end: () => voi
   let leave: Leave | undefined;
   return {
     claim,
+    timed_out: false,
     container: undefined,
     requested: requested.promise,
     urgent: urgent.promise,

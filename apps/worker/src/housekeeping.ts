@@ -26,7 +26,7 @@ export const startHousekeeping = async ({ context, pulse, adopt }: HousekeepingO
   const expire = async (): Promise<void> => {
     // The living must have had their chance to renew.
     if (pulse.steadyFor() < LEASE_MS + LEASE_MARGIN_MS) return;
-    const lost = await store.claims.expire();
+    const lost = await store.claims.expire(pulse.brokerTime);
     if (lost.length > 0) log.warn({ jobs: lost }, 'took jobs away from workers that stopped renewing');
   };
   const every = (ms: number, what: string, work: () => Promise<void>) => {

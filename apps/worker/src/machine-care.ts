@@ -1,4 +1,4 @@
-import { type Claimant, LET_GO_MS } from '@berth/store';
+import type { Claimant } from '@berth/store';
 import { createAdoption } from './adopt-jobs.js';
 import type { WorkerContext } from './context.js';
 import { keepFence } from './fence.js';
@@ -44,7 +44,7 @@ export const startMachineCare = async (
     log,
   });
   redis.on('ready', pulse.interrupted);
-  const fence = keepFence({ leases, otherEngines: () => pulse.otherEngines, noteLease, now, log });
+  const fence = keepFence({ leases, pulse, noteLease, now, log });
   const unsubscribe = await context.channels.subscribe(store.keys.engineChannel(claimant.engine), (message) => {
     const [word, job_id = ''] = message.split(' ');
     if (word === 'room') room.signal();
@@ -60,7 +60,6 @@ export const startMachineCare = async (
     close() {
       pulse.close();
       fence.close();
-      noteLease(LET_GO_MS, pulse.otherEngines > 0);
       redis.off('ready', pulse.interrupted);
       unsubscribe();
     },

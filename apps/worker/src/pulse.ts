@@ -8,6 +8,10 @@ const PROMPT_MS = 2_000;
 export interface SignOfLife {
   /** For how many milliseconds the broker has taken every beat promptly and without a break. */
   steadyFor(): number;
+  /** How long ago the last beat was sent that the broker has taken, in ms. */
+  heardFor(): number;
+  /** The broker's time at that beat, in Unix ms. */
+  readonly brokerTime: number;
   /** Machines beside this one that have had a worker lately, by the last answer. */
   readonly otherEngines: number;
   /** The connection broke and came back. */
@@ -38,6 +42,7 @@ export const startSignOfLife = async (options: SignOfLifeOptions): Promise<SignO
   const { beat, onSilent, now, log } = options;
   let steadySince = now();
   let lastAsked = now();
+  let brokerTime = 0;
   let otherEngines = 0;
   let beating = false;
 
@@ -47,6 +52,7 @@ export const startSignOfLife = async (options: SignOfLifeOptions): Promise<SignO
     if (answered - asked > PROMPT_MS || asked - lastAsked > BEAT_MS + PROMPT_MS) steadySince = answered;
     lastAsked = asked;
     otherEngines = pulse.other_engines;
+    brokerTime = pulse.at;
     if (pulse.silent.length > 0) onSilent(steadyFor());
   };
   const once = async (): Promise<void> => {
@@ -66,6 +72,10 @@ export const startSignOfLife = async (options: SignOfLifeOptions): Promise<SignO
 
   return {
     steadyFor,
+    heardFor: () => now() - lastAsked,
+    get brokerTime() {
+      return brokerTime;
+    },
     get otherEngines() {
       return otherEngines;
     },

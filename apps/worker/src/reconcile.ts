@@ -17,8 +17,8 @@ export interface ReconcileOptions {
 /**
  * One pass over the containers of this installation on this engine. Of those that this worker does not hold, what the record does not
  * want is removed and what is past its deadline is killed (see `judgeContainer`). Every worker of the engine does so; twice is
- * harmless. What should be adopted is found by the record, not here. What this worker holds and finds paused, it unpauses. `suspects` are the containers that the last pass found superfluous; returns
- * those of this one.
+ * harmless. What should be adopted is found by the record, not here. What this worker holds and finds paused, it unpauses.
+ * `suspects` are the containers that the last pass found superfluous; returns those of this one.
  */
 export const reconcile = async (options: ReconcileOptions, suspects: ReadonlySet<string>): Promise<Set<string>> => {
   const { runtime, leases, readJob, log } = options;

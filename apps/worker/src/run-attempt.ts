@@ -14,7 +14,7 @@ import {
 import { toContainerOptions } from './attempt-options.js';
 import type { Hold, Leave } from './hold.js';
 import { findOwnContainer, removeOlderEpochs } from './own-containers.js';
-import { type ContainerRuntime, RuntimeFault } from './runtime/container-runtime.js';
+import { type Container, type ContainerOptions, RuntimeFault } from './runtime/container-runtime.js';
 import { settleAttempt, toSettlement } from './settle-attempt.js';
 import { takeOver } from './take-over.js';
 
@@ -30,6 +30,9 @@ export type AttemptEnd =
     }
   | { kind: 'left'; why: Leave };
 
+/** A container that was made so long ago is too old to be started: its deadline has begun. */
+const FRESH_MS = 5_000;
+
 /**
  * The story of one attempt: image, container, start, end, outcome, record, clean-up. Whatever happens on the way becomes an
  * Outcome; it throws only where the record refuses to take note of the end. The end is recorded behind the last
@@ -43,6 +46,7 @@ export type AttemptEnd =
 export const runAttempt = async (claim: Claim, context: AttemptContext, adoption?: Adoption): Promise<AttemptEnd> => {
   const hold = context.leases.hold(claim);
   if (adoption?.intent !== undefined) hold.ask(adoption.intent);
+  hold.timed_out = adoption?.intent === 'timeout';
   const attempt: Attempt = {
     hold,
     output: openAttemptOutput(claim, context),
@@ -89,21 +93,14 @@ const goOn = async (attempt: Attempt, context: AttemptContext, adoption: Adoptio
 const begin = async (attempt: Attempt, context: AttemptContext): Promise<Played | 'left'> => {
   const { hold } = attempt;
   const { claim } = hold;
-  const { runtime, leases } = context;
+  const { runtime } = context;
   const image = await unlessStopped(hold, runtime.resolveImage(claim.spec.image));
   if (image === 'stopped') return toStopped(hold);
   attempt.image_digest = image.digest;
   if (claim.epoch > 1) await clearWay(claim, context);
-  const options = toContainerOptions(claim, context);
-  const container = await runtime.create(options).catch(async (error: unknown) => {
-    if (!(error instanceof RuntimeFault) || error.code !== 'name_taken') throw error;
-    if (!(await discardCreated(claim, runtime))) throw error;
-    return runtime.create(options);
-  });
-  attempt.container = container;
-  hold.container = container;
-  // Whoever asked to cancel before this line prevents the start. Whoever had the epoch taken from him may not start it either.
-  if ((await unlessStopped(hold, leases.confirm(hold))) === 'stopped' || isStopped(hold)) return toStopped(hold);
+  const made = await makeContainer(attempt, context);
+  if (made === 'stopped') return toStopped(hold);
+  const { container, deadline_ms } = made;
   try {
     await container.start(attempt.output.sink, attempt.output.onGap);
   } catch (error) {
@@ -111,7 +108,6 @@ const begin = async (attempt: Attempt, context: AttemptContext): Promise<Played 
     return goOnAfterFault(attempt, context, error);
   }
   attempt.noted = noteStart(attempt, context);
-  const deadline_ms = options.labels.deadline * 1000;
   return watchToEnd(attempt, container, { context, ran_ms: 0, deadline_ms });
 };
 
@@ -133,11 +129,46 @@ const clearWay = async (claim: Claim, { runtime, logs, log }: AttemptContext): P
   await logs.beginAnew(claim).catch((err) => log.warn({ err }, 'could not note that a job begins anew'));
 };
 
-/** The name is ours alone, so it was made by us: the answer was lost, or the epoch had another owner then. It has not been started. */
-const discardCreated = async (claim: Claim, runtime: ContainerRuntime): Promise<boolean> => {
-  const found = await findOwnContainer(runtime, claim);
-  return found === undefined || runtime.open(found.id).discard();
+/**
+ * A container that is ours to start: by the record the epoch was ours a moment ago, and nobody had asked to cancel. Its deadline counts from
+ * its making, so one that waited long for the record's answer is made anew, and asked for again.
+ */
+const makeContainer = async (attempt: Attempt, context: AttemptContext) => {
+  const { hold } = attempt;
+  for (;;) {
+    const begun = performance.now();
+    const options = toContainerOptions(hold.claim, context);
+    const container = await createOwn(hold, options, context);
+    if (container === 'stopped') return 'stopped';
+    attempt.container = container;
+    hold.container = container;
+    if (!(await isOurs(hold, context))) return 'stopped';
+    if (performance.now() - begun < FRESH_MS) return { container, deadline_ms: options.labels.deadline * 1000 };
+    await container.discard();
+  }
 };
+
+/** A name that is taken was taken by us: the answer was lost, or the epoch had another owner then. What was not started goes. */
+const createOwn = async (
+  hold: Hold,
+  options: ContainerOptions,
+  context: AttemptContext,
+): Promise<Container | 'stopped'> => {
+  const { runtime } = context;
+  try {
+    return await runtime.create(options);
+  } catch (error) {
+    if (!(error instanceof RuntimeFault) || error.code !== 'name_taken') throw error;
+    if (!(await isOurs(hold, context))) return 'stopped';
+    const found = await findOwnContainer(runtime, hold.claim);
+    if (found !== undefined && !(await runtime.open(found.id).discard())) throw error;
+    return runtime.create(options);
+  }
+};
+
+/** By the record, just now; whoever had the epoch taken from him must neither start nor remove anything of it. */
+const isOurs = async (hold: Hold, { leases }: AttemptContext): Promise<boolean> =>
+  (await unlessStopped(hold, leases.confirm(hold))) !== 'stopped' && !isStopped(hold);
 
 /** The promise's value, or `stopped` when a request comes first. The work then goes on unwatched and is used by the next job. */
 const unlessStopped = async <T>(hold: Hold, work: Promise<T>): Promise<T | 'stopped'> => {

@@ -26,7 +26,7 @@ export interface TakeJobsOptions {
  * of the queue at once and the loop waits for room, so it never spins and never keeps a job from another machine.
  *
  * Nothing but the consumer's end ends the loop. A claim that the broker did not answer may have been made all the same: then
- * nobody renews its lease, and the job is taken away and started again as if its worker had died.
+ * nobody renews its lease, and once that has ended this worker finds the job among the orphans, or a neighbour does.
  */
 export const takeJobs = async (options: TakeJobsOptions): Promise<void> => {
   const { className, consumer, room, gate, log } = options;

@@ -45,7 +45,7 @@ export const takeOver = async (
 /** Reads on where the store ends, in the container of this epoch; undefined where none was started. */
 const follow = async (attempt: Attempt, context: AttemptContext) => {
   const { claim } = attempt.hold;
-  const { runtime, logs } = context;
+  const { runtime, logs, leases } = context;
   const found = await findOwnContainer(runtime, claim);
   if (found === undefined) return undefined;
   const container = runtime.open(found.id);
@@ -53,6 +53,8 @@ const follow = async (attempt: Attempt, context: AttemptContext) => {
   await attempt.output.detach();
   const stored = await logs.readPosition(claim.job_id, claim.epoch);
   attempt.output = openAttemptOutput(claim, context, stored);
+  await leases.confirm(attempt.hold);
+  if (attempt.hold.leave !== undefined || attempt.hold.request === 'over') return 'left';
   await container.unpause();
   await container.follow(attempt.output.sink, { ...stored, onGap: attempt.output.onGap });
   attempt.container = container;

@@ -1,4 +1,5 @@
-import type { ExitReport, Intent } from '@berth/domain';
+import type { ExitReport } from '@berth/domain';
+import type { RecordedIntent } from '@berth/store';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogBook, defer, toClaim } from '../test/fakes.js';
 import { createHold } from './hold.js';
@@ -20,18 +21,22 @@ const toReport = (exit_code: number): ExitReport => ({
 interface Options {
   spec?: Record<string, unknown>;
   ran_ms?: number;
-  intend?: () => Promise<Intent | 'stale'>;
+  intend?: () => Promise<RecordedIntent | 'stale'>;
+  /** What the engine says of it. Default: that it runs. */
+  isRunning?: () => Promise<boolean>;
   /** Whether a stop ends it. */
   dies?: boolean;
 }
 
 /** A running container; `steps` is what was done about its end, in order. */
-const open = ({ spec = {}, ran_ms = 0, intend = async () => 'timeout', dies = true }: Options = {}) => {
+const open = (options: Options = {}) => {
+  const { spec = {}, ran_ms = 0, intend = async () => 'timeout', isRunning = async () => true, dies = true } = options;
   const steps: string[] = [];
   const end = defer<ExitReport>();
   const container = {
     id: 'c',
     ended: () => end.promise,
+    isRunning,
     stop: async (grace: number) => {
       steps.push(`stop ${grace}`);
       if (dies) end.resolve(toReport(143));
@@ -43,7 +48,7 @@ const open = ({ spec = {}, ran_ms = 0, intend = async () => 'timeout', dies = tr
     () => {},
   );
   const claims = {
-    intend: async (_claim: unknown, intent: Intent) => {
+    intend: async (_claim: unknown, intent: RecordedIntent) => {
       steps.push(`intend ${intent}`);
       const reply = await intend();
       steps.push('intended');
@@ -114,7 +119,7 @@ describe('a watched container', () => {
   });
 
   it('that ends while the record takes note of a timeout has ended, whatever the record says', async () => {
-    const noted = defer<Intent>();
+    const noted = defer<RecordedIntent>();
     const { start, end } = open({ intend: () => noted.promise, dies: false });
     const watched = start();
     await vi.advanceTimersByTimeAsync(60_000);
@@ -124,19 +129,50 @@ describe('a watched container', () => {
   });
 
   it.each([
-    ['cancel', 7],
-    ['release', 2],
-    ['over', 0],
+    ['cancel', ['stop 7']],
+    ['release', ['intend release', 'intended', 'stop 2']],
+    ['over', ['stop 0']],
   ] as const)(
-    'that is to end by a %s has it in the record already, and gets so many seconds: %i',
-    async (ask, grace) => {
+    'that is to end by a %s has it in the record before the first signal, and gets its time: %j',
+    async (ask, expected) => {
       const { start, steps, hold } = open({ spec: { stop_grace_seconds: 7 } });
       const watched = start();
       hold.ask(ask);
       await watched;
-      expect(steps).toEqual([`stop ${grace}`]);
+      expect(steps).toEqual(expected);
     },
   );
+
+  it('whose time is up while its engine is away did not run too long, if it turns out to have died with it', async () => {
+    let away = true;
+    const isRunning = async () => {
+      if (away) throw new Error('the engine is away');
+      return false;
+    };
+    const { start, steps, hold, end } = open({ isRunning });
+    const watched = start();
+    await vi.advanceTimersByTimeAsync(65_000);
+    away = false;
+    await vi.advanceTimersByTimeAsync(2_000);
+    end.resolve({ kind: 'engine_restarted' });
+    expect(await watched).toEqual({ kind: 'engine_restarted' });
+    expect([steps, hold.timed_out]).toEqual([[], false]);
+  });
+
+  it('whose time is up while its engine is away is stopped once that is back', async () => {
+    let away = true;
+    const isRunning = async () => {
+      if (away) throw new Error('the engine is away');
+      return true;
+    };
+    const { start, steps, hold } = open({ isRunning });
+    const watched = start();
+    await vi.advanceTimersByTimeAsync(65_000);
+    away = false;
+    await vi.advanceTimersByTimeAsync(2_000);
+    await watched;
+    expect([steps, hold.timed_out]).toEqual([['intend timeout', 'intended', 'stop 10'], true]);
+  });
 
   it('that was asked for before it is watched is stopped at once', async () => {
     const { start, steps, hold } = open();

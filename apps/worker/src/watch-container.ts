@@ -40,7 +40,7 @@ export const watch = async (
   try {
     const first = await Promise.race([ended, left, hold.requested]);
     if (typeof first !== 'string' || first === 'left') return first;
-    if (first !== 'timeout' || (await noteTimeout(hold, claims))) void stop(first);
+    if (await mayStop(first, { hold, container, ended, claims })) void stop(first);
     void hold.urgent.then((why) => (why === first ? undefined : stop(why)));
     return await Promise.race([ended, left]);
   } finally {
@@ -48,17 +48,44 @@ export const watch = async (
   }
 };
 
+interface Stop {
+  hold: Hold;
+  container: Container;
+  ended: Promise<ExitReport>;
+  claims: Pick<Claims, 'intend'>;
+}
+
 /**
- * Whether the container is still ours to stop: not where the record says that the epoch is not, which leaves what becomes of it to the
- * next renewal, and not where it was left meanwhile.
+ * Records why we are about to stop it. False where it is not ours to stop: the record says that the epoch is not, which leaves what becomes of
+ * it to the next renewal, or it was left meanwhile. A timeout counts only for what still runs: a container that died with its engine,
+ * which cannot say so yet, did not run too long.
  */
-const noteTimeout = async (hold: Hold, claims: Pick<Claims, 'intend'>): Promise<boolean> => {
+const mayStop = async (why: Ask, { hold, container, ended, claims }: Stop): Promise<boolean> => {
+  if (why === 'cancel' || why === 'over') return true;
+  if (why === 'timeout') {
+    if (hold.timed_out) return true;
+    if (!(await isSeenRunning(container, Promise.race([ended, hold.left])))) return false;
+    hold.timed_out = true;
+  }
   let refused = false;
-  const noted = claims.intend(hold.claim, 'timeout').then((intent) => {
+  const noted = claims.intend(hold.claim, why).then((intent) => {
     refused = intent === 'stale';
   });
   await within(INTEND_LIMIT_MS, Promise.race([noted, hold.left]));
   return !refused && hold.leave === undefined;
+};
+
+/** Asks an engine that is away again and again; false once `over` settles. */
+const isSeenRunning = async (container: Container, over: Promise<unknown>): Promise<boolean> => {
+  const until = over.then(
+    () => true,
+    () => true,
+  );
+  for (;;) {
+    const running = await container.isRunning().catch(() => undefined);
+    if (running !== undefined) return running;
+    if (await Promise.race([until, pause(STOP_AGAIN_MS).then(() => false)])) return false;
+  }
 };
 
 const toGraceSeconds = (request: Ask, spec: JobSpec): number => {

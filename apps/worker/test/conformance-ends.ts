@@ -26,6 +26,20 @@ export const describeEnds = (name: string, subject: Subject): void => {
       }
     });
 
+    test('tells what runs, paused or not, from what does not', async () => {
+      const runtime = open();
+      const unstarted = await runtime.create(options(PROGRAMS.sleeper));
+      expect(await unstarted.isRunning()).toBe(false);
+      const { container } = await startNew(runtime, PROGRAMS.sleeper);
+      expect(await container.isRunning()).toBe(true);
+      await container.pause();
+      expect(await container.isRunning()).toBe(true);
+      await container.stop(0);
+      expect(await container.isRunning()).toBe(false);
+      await container.remove();
+      expect(await container.isRunning()).toBe(false);
+    });
+
     test('a child that runs out of memory is noted, and the job goes on', async () => {
       const runtime = open();
       const survived = await startNew(runtime, PROGRAMS.hungry_child);

@@ -128,7 +128,7 @@ describe('a worker that leaves', () => {
       expect(await rig.store.jobs.read(id)).toMatchObject({ state: 'running', owner: null, epoch: 1, attempts: [] });
       expect(await rig.history(id)).toEqual(['submitted', 'claimed', 'started']);
     }
-    expect(await rig.store.claims.expire()).toEqual([]);
+    expect(await rig.store.claims.expire(Date.now())).toEqual([]);
     expect(await rig.store.workers.readReserved('fake-engine')).toEqual({ centicpus: 30, memory_mb: 96, gpus: 0 });
   });
 
@@ -243,7 +243,7 @@ describe('a worker that leaves', () => {
 /** The lease of a job has run out, as if its worker had been silent for long. */
 const lapse = async (rig: Rig, { context }: OpenedWorker, job_id: string) => {
   await context.redis.zadd(context.store.keys.leases, Date.now() - 6_000, job_id);
-  expect(await rig.store.claims.expire()).toEqual([job_id]);
+  expect(await rig.store.claims.expire(Date.now())).toEqual([job_id]);
 };
 
 const LOST_AND_DONE = ['submitted', 'claimed', 'started', 'lost', 'claimed', 'started', 'completed'];

@@ -1,5 +1,5 @@
-import { type Intent, type JobSpec, MAX_RESTARTS } from '@berth/domain';
-import { type Claim, type Claimant, type Held, LEASE_MS, toPairs } from './claims.js';
+import { type JobSpec, MAX_RESTARTS } from '@berth/domain';
+import { type Claim, type Claimant, type Held, LEASE_MS, type RecordedIntent, toPairs } from './claims.js';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
 
@@ -25,11 +25,13 @@ export interface Adoption {
   ran_ms: number | null;
   image_digest: string | null;
   /** What was recorded before a signal was sent to the container. */
-  intent: Intent | undefined;
+  intent: RecordedIntent | undefined;
 }
 
 /** What a worker's sign of life tells it. */
 export interface Pulse {
+  /** Unix milliseconds by the broker's clock. */
+  at: number;
   /** Engines beside its own that have had a worker lately. */
   other_engines: number;
   /** Workers of its own engine that have fallen silent. */
@@ -50,7 +52,7 @@ const toAdoption = (job_id: string, owner: string, reply: string[]): Adoption =>
     },
     ran_ms: ran === '' ? null : Number(ran),
     image_digest: digest || null,
-    intent: intent ? (intent as Intent) : undefined,
+    intent: intent ? (intent as RecordedIntent) : undefined,
   };
 };
 
@@ -84,8 +86,8 @@ export const createAdoptions = (scripts: Scripts) => ({
   /** A sign of life. Throws where the broker does not take writes. */
   async beat(by: Pick<Claimant, 'worker' | 'engine'>): Promise<Pulse> {
     const reply = await scripts.run('beat', by.engine, by.worker, SILENT_MS, ENGINE_REMEMBERED_MS);
-    const [other_engines, ...silent] = reply as [number, ...string[]];
-    return { other_engines, silent };
+    const [at, other_engines, ...silent] = reply as [number, number, ...string[]];
+    return { at, other_engines, silent };
   },
 });
 

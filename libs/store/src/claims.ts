@@ -16,6 +16,9 @@ export const LEASE_MS = 20_000;
 /** How much longer others wait before they take a job away: clocks and scripts are not instant. */
 export const LEASE_MARGIN_MS = 5_000;
 
+/** For so long a worker's judgement of the broker holds. */
+const JUDGEMENT_MS = 5_000;
+
 /** Who claims: a worker process, on an engine of the given size. Workers of one engine share its ledger. */
 export interface Claimant {
   worker: string;
@@ -59,6 +62,9 @@ export interface Settlement {
 export type SettleReply = { kind: 'settled'; state: JobState } | { kind: 'stale'; state: string };
 /** `moved`: another worker of the engine owns it now; `over`: the epoch has ended, and its container should not run. */
 export type LeaseState = 'held' | 'cancel' | 'moved' | 'over';
+
+/** `release`: its worker was told to kill, and the job goes back to the queue. */
+export type RecordedIntent = Intent | 'release';
 
 export type Held = Pick<Claim, 'job_id' | 'epoch' | 'owner'>;
 
@@ -124,8 +130,8 @@ export const createClaims = (scripts: Scripts) => ({
   },
 
   /** Records why a container is about to be ended; returns the first that was recorded. */
-  async intend({ job_id, epoch, owner }: Held, intent: Intent): Promise<Intent | 'stale'> {
-    return (await scripts.run('intend', job_id, epoch, owner, intent)) as Intent | 'stale';
+  async intend({ job_id, epoch, owner }: Held, intent: RecordedIntent): Promise<RecordedIntent | 'stale'> {
+    return (await scripts.run('intend', job_id, epoch, owner, intent)) as RecordedIntent | 'stale';
   },
 
   async settle(claim: Claim, settlement: Settlement): Promise<SettleReply> {
@@ -142,9 +148,12 @@ export const createClaims = (scripts: Scripts) => ({
     return (await scripts.run('renew', first.owner, LEASE_MS, ...toPairs(held))) as LeaseState[];
   },
 
-  /** Takes jobs away from workers that have stopped renewing; returns the jobs' ids. */
-  async expire(limit = 100): Promise<string[]> {
-    return (await scripts.run('expire', LEASE_MARGIN_MS, MAX_RESTARTS, limit)) as string[];
+  /**
+   * Takes jobs away from workers that have stopped renewing; returns the jobs' ids. `judged_at` is the broker's time up to which it is known
+   * to have answered everyone: if that is too long ago by the time that this runs, it does nothing.
+   */
+  async expire(judged_at: number, limit = 100): Promise<string[]> {
+    return (await scripts.run('expire', LEASE_MARGIN_MS, MAX_RESTARTS, limit, judged_at, JUDGEMENT_MS)) as string[];
   },
 });
 

@@ -70,7 +70,7 @@ describe('cancel', () => {
     await claim(store, id);
     await store.jobs.cancel(id);
     await redis.zadd(store.keys.leases, 1, id);
-    expect(await store.claims.expire()).toEqual([id]);
+    expect(await store.claims.expire(Date.now())).toEqual([id]);
     expect((await store.jobs.read(id))?.state).toBe('cancelled');
   });
 

@@ -44,6 +44,15 @@ describe.skipIf(!program)('a full broker', () => {
       [running.job_id, id].sort(),
     );
     expect(await store.logs.readAfter(running.job_id)).toEqual([]);
+    const note = {
+      stream: 'note' as const,
+      attempt: 1,
+      bytes: Buffer.from('1 byte is missing'),
+      about: 'end' as const,
+    };
+    expect(await store.logs.append(running, { first: 2, pieces: [note] })).toBe('stored');
+    await expectRefused(store.logs.append(running, { first: 3, pieces: [note, piece] }), /^OOM/);
+    expect((await store.logs.readAfter(running.job_id)).map(({ bytes }) => bytes)).toEqual([note.bytes]);
     await makeRoom(redis);
     expect((await claim(store, id)).epoch).toBe(1);
     expect((await store.jobs.accept(toNewJob())).replayed).toBe(false);

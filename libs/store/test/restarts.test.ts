@@ -114,10 +114,10 @@ describe('a lease', () => {
     const held = await claim(store, id);
     await store.claims.start(held, 'sha256:abc');
     await redis.zadd(store.keys.leases, Date.now() - LEASE_MARGIN_MS + 2_000, id);
-    expect(await store.claims.expire()).toEqual([]);
+    expect(await store.claims.expire(Date.now())).toEqual([]);
     await redis.zadd(store.keys.leases, Date.now() - LEASE_MARGIN_MS - 1, id);
-    expect(await store.claims.expire()).toEqual([id]);
-    expect(await store.claims.expire()).toEqual([]);
+    expect(await store.claims.expire(Date.now())).toEqual([id]);
+    expect(await store.claims.expire(Date.now())).toEqual([]);
     expect(await historyOf(store, id)).toEqual(['submitted', 'claimed', 'started', 'lost']);
     const record = await store.jobs.read(id);
     expect(record?.state).toBe('pending');
@@ -135,7 +135,7 @@ describe('a lease', () => {
     const id = await submit(store);
     await claim(store, id);
     await redis.zadd(store.keys.leases, 1, id);
-    await store.claims.expire();
+    await store.claims.expire(Date.now());
     expect((await store.jobs.read(id))?.attempts).toMatchObject([{ image_digest: null, started_at: null }]);
   });
 
@@ -145,7 +145,7 @@ describe('a lease', () => {
     for (let i = 0; i < 3; i++) {
       await claim(store, id, toClaimant({ worker: `w${i}` }));
       await redis.zadd(store.keys.leases, 1, id);
-      await store.claims.expire();
+      await store.claims.expire(Date.now());
     }
     expect(await store.jobs.read(id)).toMatchObject({ state: 'failed', cause: 'poison' });
   });
@@ -153,7 +153,7 @@ describe('a lease', () => {
   it('of a job that is gone is swept away', async () => {
     const { redis, store } = openTestStore('restarts');
     await redis.zadd(store.keys.leases, 1, 'missing');
-    await store.claims.expire();
+    await store.claims.expire(Date.now());
     expect(await redis.zcard(store.keys.leases)).toBe(0);
   });
 });

@@ -23,11 +23,11 @@ it.each([
   ['paused and past the margin', found(DUE - 6, true), undefined, 'kill'],
   ['past the margin with a good lease', found(DUE - 6), fence(0), 'kill'],
   ['past the margin without a lease: the deadline comes first', found(DUE - 6), fence(60_000), 'kill'],
-  ['with a good lease', found(DUE + 60), fence(18_000), 'leave'],
-  ['the lease about to end', found(DUE + 60), fence(18_001), 'pause'],
+  ['with a good lease', found(DUE + 60), fence(13_000), 'leave'],
+  ['the lease about to end', found(DUE + 60), fence(13_001), 'pause'],
   ['the lease about to end, but nobody else is there', found(DUE + 60), fence(60_000, { exclusive: false }), 'leave'],
   ['let go for longer', found(DUE + 60), fence(60_000, { lease_ms: 300_000 }), 'leave'],
-  ['let go for longer, and that is over', found(DUE + 60), fence(298_001, { lease_ms: 300_000 }), 'pause'],
+  ['let go for longer, and that is over', found(DUE + 60), fence(293_001, { lease_ms: 300_000 }), 'pause'],
   ['paused already', found(DUE + 60, true), fence(60_000), 'leave'],
 ])('%s', (_name, container, lease, verdict) => {
   expect(judge(container, NOW, lease)).toBe(verdict);

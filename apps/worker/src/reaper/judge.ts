@@ -18,8 +18,11 @@ export type Verdict = 'leave' | 'pause' | 'kill';
 
 /** Its own worker, and every other of the machine, comes first. */
 const DEADLINE_MARGIN_MS = 5_000;
-/** So long before the end of the lease everything has to begin to stand still: a look every 2 s, and the pausing, fit in. */
-const FENCE_MARGIN_MS = 2_000;
+/**
+ * So long before the end of the lease everything has to begin to stand still. A neighbour's lease may be older than the one that was
+ * noted, by the 5 s between two renewals; and a look every 2 s, and the pausing, have to fit in.
+ */
+const FENCE_MARGIN_MS = 7_000;
 
 /** `now`: unix ms. Without a fence there is only the deadline. */
 export const judge = ({ labels, paused }: Found, now: number, fence?: Fence): Verdict => {

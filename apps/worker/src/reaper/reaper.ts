@@ -17,7 +17,7 @@ import { type Fence, type Found, judge, type Verdict } from './judge.js';
  *   The deadline was written by a worker of the same engine, by its machine's clock, which is this one's too: a reaper runs
  *   where its engine runs. (One that reaches its engine over a network is off by what their clocks differ.)
  * - **Dead man's switch.** Where other machines may take this one's jobs over, a worker that cannot renew pauses its containers.
- *   When no worker has renewed until 2 s before the end of the lease, none is left to do so, and the reaper does. The others
+ *   When no worker has renewed until 7 s before the end of the lease, none is left to do so, and the reaper does. The others
  *   wait 5 s longer than the lease before they start a job anew: then two never run at once.
  *
  * It never unpauses. That is for the worker that holds or adopts the container, once its lease is good again: it writes the lease

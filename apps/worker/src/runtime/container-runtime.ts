@@ -59,6 +59,8 @@ export interface Container {
    * is away until it is back. Rejects with `engine_unavailable` when the runtime is closed or the engine refused the start.
    */
   ended(): Promise<ExitReport>;
+  /** Whether the engine shows it running, paused or not; false too where it is gone. Faults: `engine_unavailable`. */
+  isRunning(): Promise<boolean>;
   /** Stands still until `unpause`: nothing of it runs. */
   pause(): Promise<void>;
   unpause(): Promise<void>;

@@ -191,6 +191,7 @@ const openContainer = (engine: FakeEngine, container: FakeContainer): Container 
     follow(container, sink, from);
   },
   ended: () => container.report,
+  isRunning: async () => container.state === 'running' && engine.containers.get(container.id) === container,
   pause: async () => {
     if (container.state === 'running') container.paused = true;
   },

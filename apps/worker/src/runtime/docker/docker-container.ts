@@ -90,6 +90,7 @@ export const createDockerContainer = (options: DockerContainerOptions, id: strin
 
 /** What anyone may do to it, at any time. */
 const toControls = (container: Docker.Container, { gate, stops }: Pick<DockerContainerOptions, 'gate' | 'stops'>) => ({
+  isRunning: () => readRunning(container),
   pause: () => setPaused(container, true),
   unpause: () => setPaused(container, false),
   stop: (grace_seconds: number) => {
@@ -122,6 +123,15 @@ const requireCreated = async (container: Docker.Container): Promise<void> => {
   const { State } = await inspect(container);
   if (State.Status !== 'created') {
     throw new RuntimeFault('start_failed', 'The container has run already and is not started again');
+  }
+};
+
+const readRunning = async (container: Docker.Container): Promise<boolean> => {
+  try {
+    return (await inspect(container)).State.Running;
+  } catch (error) {
+    if (error instanceof RuntimeFault && error.code === 'not_found') return false;
+    throw error;
   }
 };
 
