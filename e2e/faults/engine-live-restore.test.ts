@@ -28,7 +28,7 @@ describeFaults('an engine that leaves its containers running', () => {
   it('row 19: what ends meanwhile keeps its exit code, and what runs on is not disturbed', async () => {
     const short = 'i=0; while [ $i -lt 25 ]; do echo $i; usleep 100000; i=$((i + 1)); done; echo last; exit 7';
     const shortOutput = `${Array.from({ length: 25 }, (_, i) => `${i}\n`).join('')}last\n`;
-    const long = writingJob(120);
+    const long = writingJob(80);
     const jobs = await Promise.all([sideEffectJob(short), long.spec].map((spec) => world.submit(spec)));
     const [ending, going] = jobs.map(({ job_id }) => job_id) as [string, string];
     const [short1, long1] = await Promise.all([inspect(ending), inspect(going)]);

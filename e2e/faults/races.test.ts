@@ -106,7 +106,7 @@ describeFaults('two ends that race for one job', () => {
   it(
     'row 27: timeout against completion: one of them, with its own evidence',
     async () => {
-      const aims = { 0: createAim(950, world.random.fork()), 3: createAim(950, world.random.fork()) };
+      const aims = { 0: createAim(980, world.random.fork()), 3: createAim(980, world.random.fork()) };
       const race = async (): Promise<string> => {
         const exit_code = world.random.pick([0, 3] as const);
         const aim = aims[exit_code];

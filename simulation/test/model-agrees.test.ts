@@ -63,14 +63,16 @@ it('the model and the scripts answer and store the same, whatever is called', as
   const first = only === undefined ? Date.now() % 1_000_000 : Number(only);
   const count = only === undefined ? SEQUENCES : 1;
   const seen = new Set<string>();
-  let meaningful = 0;
-  for (let i = 0; i < count; i++) {
-    if (await runSequence(first + i, open, seen)) meaningful += 1;
+  // What was never answered was never compared: where something rare is missing, more sequences follow.
+  const missing = () => (only === undefined ? EXPECTED.filter((one) => !seen.has(one)) : []);
+  let [ran, meaningful] = [0, 0];
+  while (ran < count || (missing().length > 0 && ran < 5 * count)) {
+    if (await runSequence(first + ran, open, seen)) meaningful += 1;
+    ran += 1;
     await clean(open);
   }
-  expect(meaningful).toBeGreaterThan(count * 0.3);
-  // What was never answered was never compared.
-  if (only === undefined) expect(EXPECTED.filter((one) => !seen.has(one))).toEqual([]);
+  expect(meaningful).toBeGreaterThan(ran * 0.3);
+  expect(missing()).toEqual([]);
 }, 120_000);
 
 it.each(['settle_ignores_epoch', 'writes_ignore_owner', 'claim_ignores_room', 'log_ignores_owner'] as const)(

@@ -1,4 +1,4 @@
-import type { Profile } from '@berth/domain';
+import type { JobSpec, Profile } from '@berth/domain';
 import type { Claim } from '@berth/store';
 import { toProgram } from './kept-format.js';
 import type { ContainerOptions } from './runtime/container-runtime.js';
@@ -12,10 +12,17 @@ interface Place {
   profileOf: (className: string) => Profile;
 }
 
+const toSlackSeconds = ({ stop_grace_seconds }: Pick<JobSpec, 'stop_grace_seconds'>): number =>
+  stop_grace_seconds + DEADLINE_SLACK_SECONDS;
+
+/** When the run time of a container with this deadline is over, in Unix milliseconds. */
+export const toTimeUp = (spec: Pick<JobSpec, 'stop_grace_seconds'>, deadline_ms: number): number =>
+  deadline_ms - toSlackSeconds(spec) * 1000;
+
 /** Everything that the container of a claim is made from. */
 export const toContainerOptions = (claim: Claim, { node, installation, profileOf }: Place): ContainerOptions => {
   const { job_id, epoch, attempt, spec, class: className } = claim;
-  const seconds = spec.timeout_seconds + spec.stop_grace_seconds + DEADLINE_SLACK_SECONDS;
+  const seconds = spec.timeout_seconds + toSlackSeconds(spec);
   return {
     name: `berth-${job_id}-e${epoch}`,
     image: spec.image,

@@ -1,4 +1,12 @@
-import { type Evidence, type Intent, type Outcome, type Profile, toEvidence, toOutcome } from '@berth/domain';
+import {
+  type Evidence,
+  endedAfterStop,
+  type Intent,
+  type Outcome,
+  type Profile,
+  toEvidence,
+  toOutcome,
+} from '@berth/domain';
 import type { Claim, Claims, LogStore } from '@berth/store';
 import type { Logger } from 'pino';
 import type { Hold } from './hold.js';
@@ -39,6 +47,8 @@ export interface Played {
   evidence: Evidence | null;
   /** The engine was away before anything ran: the job goes back as if it had not been claimed. */
   unbegun?: boolean;
+  /** It ended once we had told it to. */
+  stopped?: boolean;
 }
 
 export const openAttemptOutput = (
@@ -73,8 +83,13 @@ export const watchToEnd = async (
   attempt.begun = true;
   const ended = await watch(attempt.hold, container, { ran_ms, claims: context.claims, log: context.log });
   if (ended === 'left') return 'left';
-  const circumstances = { intent: toIntent(attempt.hold), deadline_ms };
-  return { outcome: toOutcome(ended, circumstances), evidence: toEvidence(ended, circumstances) };
+  const { hold } = attempt;
+  const circumstances = { intent: toIntent(hold), deadline_ms, stopped_at_ms: hold.stopped_at_ms };
+  return {
+    outcome: toOutcome(ended, circumstances),
+    evidence: toEvidence(ended, circumstances),
+    stopped: endedAfterStop(ended, circumstances),
+  };
 };
 
 export const noteStart = async (attempt: Attempt, { claims, log }: AttemptContext): Promise<void> => {

@@ -9,6 +9,8 @@ export interface EngineGate {
   failed(): void;
   /** Settles once the engine answers, at once where nothing has failed, or when the gate is closed. */
   passed(): Promise<void>;
+  /** Called each time that the engine is back: what happened meanwhile is worth a look. */
+  onBack: (() => void) | undefined;
   close(): void;
 }
 
@@ -30,9 +32,12 @@ export const createEngineGate = (look: () => Promise<unknown>, log: Logger): Eng
       await pause(LOOK_MS);
     }
     away = undefined;
-    if (!closed) log.info('the engine is back');
+    if (closed) return;
+    log.info('the engine is back');
+    gate.onBack?.();
   };
-  return {
+  const gate: EngineGate = {
+    onBack: undefined,
     failed() {
       if (!closed) away ??= untilBack();
     },
@@ -42,4 +47,5 @@ export const createEngineGate = (look: () => Promise<unknown>, log: Logger): Eng
       close();
     },
   };
+  return gate;
 };

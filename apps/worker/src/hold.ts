@@ -24,6 +24,8 @@ export interface Hold {
   readonly left: Promise<Leave>;
   /** It ran too long: the container was seen running after its time, and the intent is recorded, or was to be. */
   timed_out: boolean;
+  /** When the first signal was sent to it, in Unix milliseconds. */
+  stopped_at_ms: number | undefined;
   /** Of this epoch, once there is one: what the fence pauses. */
   container: Container | undefined;
   ask(request: Ask): void;
@@ -49,6 +51,7 @@ export const createHold = (claim: Claim, isClosed: () => boolean, end: () => voi
   return {
     claim,
     timed_out: false,
+    stopped_at_ms: undefined,
     container: undefined,
     requested: requested.promise,
     urgent: urgent.promise,

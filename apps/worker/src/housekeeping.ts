@@ -14,7 +14,7 @@ export interface HousekeepingOptions {
 
 /** What a worker does beside its jobs: adopts, removes containers that nobody should run, takes jobs away from dead machines. */
 export const startHousekeeping = async ({ context, pulse, adopt }: HousekeepingOptions): Promise<{ close(): void }> => {
-  const { runtime, leases, store, log } = context;
+  const { runtime, leases, store, gate, log } = context;
   const options = { runtime, leases, readJob: (id: string) => store.jobs.read(id), log };
   await adopt();
   let suspects = await reconcile(options, new Set());
@@ -38,9 +38,11 @@ export const startHousekeeping = async ({ context, pulse, adopt }: HousekeepingO
       working = false;
     }, ms);
   };
+  gate.onBack = () => void pass().catch((err) => log.warn({ err }, 'could not reconcile'));
   const timers = [every(RECONCILE_MS, 'reconcile', pass), every(EXPIRE_MS, 'look for lost jobs', expire)];
   return {
     close() {
+      gate.onBack = undefined;
       for (const timer of timers) clearInterval(timer);
     },
   };

@@ -21,6 +21,8 @@ const stop = async (): Promise<void> => {
   if (signals > 1) return;
   await Promise.all([http.close(), stopping]);
   await context.close();
+  // A call to the engine that takes long must not hold the process: nothing that it could still bring is wanted.
+  process.exit(0);
 };
 
 process.on('SIGTERM', stop);

@@ -16,7 +16,7 @@ import type { Hold, Leave } from './hold.js';
 import { findOwnContainer, removeOlderEpochs } from './own-containers.js';
 import { type Container, type ContainerOptions, RuntimeFault } from './runtime/container-runtime.js';
 import { settleAttempt, toSettlement } from './settle-attempt.js';
-import { takeOver } from './take-over.js';
+import { giveUp, takeOver } from './take-over.js';
 
 /** How an attempt ended for the worker: with an outcome, or left as it stands for others. */
 export type AttemptEnd =
@@ -58,6 +58,7 @@ export const runAttempt = async (claim: Claim, context: AttemptContext, adoption
   try {
     const played = await play(attempt, context, adoption);
     if (played === 'left') {
+      if (hold.request === 'over') await removeOwn(hold, context);
       await attempt.output.detach();
       return { kind: 'left', why: hold.leave ?? 'moved' };
     }
@@ -85,6 +86,7 @@ const play = async (attempt: Attempt, context: AttemptContext, adoption?: Adopti
 };
 
 const goOn = async (attempt: Attempt, context: AttemptContext, adoption: Adoption): Promise<Played | 'left'> => {
+  if (adoption.doomed) return giveUp(attempt, context);
   const played = await takeOver(attempt, context, adoption);
   return played === 'unbegun' ? begin(attempt, context) : played;
 };
@@ -136,14 +138,14 @@ const clearWay = async (claim: Claim, { runtime, logs, log }: AttemptContext): P
 const makeContainer = async (attempt: Attempt, context: AttemptContext) => {
   const { hold } = attempt;
   for (;;) {
-    const begun = performance.now();
     const options = toContainerOptions(hold.claim, context);
     const container = await createOwn(hold, options, context);
     if (container === 'stopped') return 'stopped';
+    const made = performance.now();
     attempt.container = container;
     hold.container = container;
     if (!(await isOurs(hold, context))) return 'stopped';
-    if (performance.now() - begun < FRESH_MS) return { container, deadline_ms: options.labels.deadline * 1000 };
+    if (performance.now() - made < FRESH_MS) return { container, deadline_ms: options.labels.deadline * 1000 };
     await container.discard();
   }
 };
@@ -185,6 +187,17 @@ const toOutcomeOfFault = ({ code, message, exit_code, retryable }: RuntimeFault)
       return retryable ? { kind: 'engine_restarted', message } : { kind: code, message, exit_code };
     default:
       return { kind: 'engine_restarted', message };
+  }
+};
+
+/** The epoch has ended without us: its container should not run, and the next epoch may begin elsewhere at any moment. */
+const removeOwn = async (hold: Hold, { runtime, log }: AttemptContext): Promise<void> => {
+  const { job_id } = hold.claim;
+  try {
+    const found = await findOwnContainer(runtime, hold.claim);
+    if (found !== undefined) await runtime.open(found.id).remove();
+  } catch (err) {
+    log.warn({ err, job_id }, 'could not remove the container of an epoch that is over; the next pass tries again');
   }
 };
 

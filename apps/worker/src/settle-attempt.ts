@@ -22,6 +22,8 @@ export interface AttemptEntry {
   node: string;
   image_digest: string | null;
   released: boolean;
+  /** It ended once we had told it to: a 0 is not that it was done. */
+  stopped?: boolean;
   /** Random in [0, 1). */
   chance: number;
 }
@@ -30,7 +32,7 @@ export interface AttemptEntry {
 export const toSettlement = ({ claim }: Pick<Hold, 'claim'>, entry: AttemptEntry): Settlement => {
   const { outcome, evidence, node, image_digest } = entry;
   const shared = { entry: { node, image_digest, evidence } };
-  if (entry.released && toFinalState(outcome) !== 'completed') {
+  if (entry.released && (entry.stopped || toFinalState(outcome) !== 'completed')) {
     return { ...shared, type: 'released', cause: null, exit_code: null, message: null, delay_ms: 0 };
   }
   const verdict = judge(outcome, claim.attempt, toRetryPolicy(claim.spec), entry.chance);

@@ -1,5 +1,5 @@
 import { toOutcome } from '@berth/domain';
-import { type Adoption, isUnavailable } from '@berth/store';
+import { type Adoption, type Claim, isUnavailable } from '@berth/store';
 import {
   type Attempt,
   type AttemptContext,
@@ -11,13 +11,16 @@ import {
   toStopped,
   watchToEnd,
 } from './attempt.js';
+import { toTimeUp } from './attempt-options.js';
 import type { Hold } from './hold.js';
 import { findOwnContainer } from './own-containers.js';
-import { RuntimeFault } from './runtime/container-runtime.js';
-import { pause } from './waiting.js';
+import { type ContainerRuntime, RuntimeFault } from './runtime/container-runtime.js';
+import { pause, within } from './waiting.js';
 
 /** An engine that is away, or a broker that cannot say now what is stored, is asked again after so long. */
 const ASK_AGAIN_MS = 1_000;
+const MOST_TRIES = 30;
+const DIGEST_LIMIT_MS = 2_000;
 
 /**
  * Goes on with an epoch that was begun, as far as the engine shows that it came. A container that runs or has ended is followed to its
@@ -39,8 +42,27 @@ export const takeOver = async (
   }
   if (ran_ms === null) attempt.noted = noteStart(attempt, context);
   context.log.info({ container: found.container.id, ran_ms }, 'took over a container');
-  return watchToEnd(attempt, found.container, { context, ran_ms: ran_ms ?? 0, deadline_ms: found.deadline_ms });
+  const { container, deadline_ms } = found;
+  return watchToEnd(attempt, container, { context, ran_ms: ran_ms ?? toRanMs(hold.claim, deadline_ms), deadline_ms });
 };
+
+/** The container goes before the record hears of it: another machine may claim the job at once. */
+export const giveUp = async (attempt: Attempt, context: AttemptContext): Promise<Played | 'left'> => {
+  const { hold } = attempt;
+  const removed = await untilAllAnswer(hold, context, async () => {
+    const found = await findOwnContainer(context.runtime, hold.claim);
+    await context.leases.confirm(hold);
+    if (hold.leave !== undefined || hold.request === 'over') return 'left';
+    if (found !== undefined) await context.runtime.open(found.id).remove();
+    return 'removed';
+  });
+  if (removed === 'left') return 'left';
+  return { outcome: { kind: 'node_lost', message: 'Its workers died as soon as they had it.' }, evidence: null };
+};
+
+/** For how long it has run where nobody took note: its deadline was set a moment before its start. */
+const toRanMs = ({ spec }: Claim, deadline_ms: number): number =>
+  Math.max(0, spec.timeout_seconds * 1000 - (toTimeUp(spec, deadline_ms) - Date.now()));
 
 /** Reads on where the store ends, in the container of this epoch; undefined where none was started. */
 const follow = async (attempt: Attempt, context: AttemptContext) => {
@@ -59,28 +81,52 @@ const follow = async (attempt: Attempt, context: AttemptContext) => {
   await container.follow(attempt.output.sink, { ...stored, onGap: attempt.output.onGap });
   attempt.container = container;
   attempt.hold.container = container;
-  attempt.image_digest ??= await runtime.resolveImage(claim.spec.image).then(
-    (image) => image.digest,
-    () => null,
-  );
+  attempt.image_digest ??= await readDigest(runtime, claim.spec.image);
   return { container, deadline_ms: found.labels.deadline * 1000 };
 };
 
-/** A container may run on an engine that does not answer, so nothing is given up before it does. */
-const untilAllAnswer = async <T>(
-  hold: Hold,
-  { onEngineFault, log }: AttemptContext,
-  look: () => Promise<T>,
-): Promise<T | 'left'> => {
-  for (;;) {
-    if (hold.leave !== undefined || hold.request === 'over') return 'left';
+/** Null where it is not known soon: nothing waits for a pull here. */
+const readDigest = async (runtime: ContainerRuntime, image: string): Promise<string | null> => {
+  let digest: string | null = null;
+  const resolved = runtime.resolveImage(image).then((found) => {
+    digest = found.digest;
+  });
+  await within(DIGEST_LIMIT_MS, resolved);
+  return digest;
+};
+
+/**
+ * A container may run on an engine that does not answer, so nothing is given up before it does. An engine that answers, and cannot do this
+ * one thing however often it is asked, is a fault of the platform.
+ */
+const untilAllAnswer = async <T>(hold: Hold, context: AttemptContext, look: () => Promise<T>): Promise<T | 'left'> => {
+  let tries = 0;
+  while (hold.leave === undefined && hold.request !== 'over') {
     try {
       return await look();
     } catch (error) {
-      if (error instanceof RuntimeFault) onEngineFault();
-      else if (!isUnavailable(error)) throw error;
-      log.warn({ err: error }, 'could not take over a container; trying again');
+      if (await isEngineAtFault(error, context)) tries += 1;
+      if (tries >= MOST_TRIES) throw error;
+      context.log.warn({ err: error }, 'could not take over a container; trying again');
       await Promise.race([pause(ASK_AGAIN_MS), hold.left]);
     }
   }
+  return 'left';
 };
+
+/** Whether the engine answers and cannot do what it was asked to. What is gone, and a broker that is away, are no fault. */
+const isEngineAtFault = async (error: unknown, { runtime, onEngineFault }: AttemptContext): Promise<boolean> => {
+  if (!(error instanceof RuntimeFault)) {
+    if (!isUnavailable(error)) throw error;
+    return false;
+  }
+  if (error.code === 'not_found') return false;
+  onEngineFault();
+  return isAnswering(runtime);
+};
+
+const isAnswering = (runtime: ContainerRuntime): Promise<boolean> =>
+  runtime.list('none').then(
+    () => true,
+    () => false,
+  );

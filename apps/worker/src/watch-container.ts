@@ -36,7 +36,10 @@ export const watch = async (
   const ended = container.ended();
   ended.catch(() => {});
   const left = hold.left.then(() => 'left' as const);
-  const stop = (why: Ask) => stopUntilEnded(container, { grace_seconds: toGraceSeconds(why, spec), ended, log });
+  const stop = (why: Ask) => {
+    hold.stopped_at_ms ??= Date.now();
+    return stopUntilEnded(container, { grace_seconds: toGraceSeconds(why, spec), ended, log });
+  };
   try {
     const first = await Promise.race([ended, left, hold.requested]);
     if (typeof first !== 'string' || first === 'left') return first;

@@ -33,6 +33,7 @@ export const toClaim = (fields: Partial<Claim> = {}, spec: Record<string, unknow
 
 export const toAdoption = (fields: Partial<Adoption> = {}, claim: Claim = toClaim()): Adoption => ({
   claim,
+  doomed: false,
   ran_ms: 0,
   image_digest: null,
   intent: undefined,

@@ -29,7 +29,8 @@ export type Outcome =
   | { kind: 'start_failed'; message: string; exit_code: number | null }
   | { kind: 'killed_externally'; exit_code: number }
   | { kind: 'removed_externally' }
-  | { kind: 'engine_restarted'; message?: string };
+  | { kind: 'engine_restarted'; message?: string }
+  | { kind: 'node_lost'; message: string };
 
 /** Why we ourselves ended a container. Recorded before the first signal is sent. */
 export const INTENTS = ['cancel', 'timeout'] as const;
@@ -67,6 +68,8 @@ export interface Circumstances {
   intent: Intent | undefined;
   /** Unix milliseconds: past it anyone of the machine may have stopped the container, also one who could record nothing. */
   deadline_ms: number;
+  /** When we sent the first signal, in Unix milliseconds. Undefined: we sent none, or whoever did is gone. */
+  stopped_at_ms?: number | undefined;
 }
 
 /** What was seen of an end, kept with the attempt. */
@@ -123,14 +126,20 @@ const toAsker = (report: Exited, deadline_ms: number): 'deadline' | 'outside' | 
 const OOM_WARNING =
   'A process of this job was killed for want of memory; the job itself went on and ended with exit code 0.';
 
+/** Whether the program ended once we had told it to: a 0 then is how it takes leave, not that it was done. */
+export const endedAfterStop = (report: ExitReport, { stopped_at_ms }: Circumstances): boolean =>
+  report.kind === 'exited' && stopped_at_ms !== undefined && report.finished_at >= stopped_at_ms;
+
 /**
  * An exit code of 0 that was reached in time stands, whatever we had in mind: the program finished first. A cancel is the
  * exception: whoever asked was told that the job is cancelled, so it is.
  */
-export const toOutcome = (report: ExitReport, { intent, deadline_ms }: Circumstances): Outcome => {
+export const toOutcome = (report: ExitReport, circumstances: Circumstances): Outcome => {
+  const { intent, deadline_ms } = circumstances;
   const exit_code = 'exit_code' in report ? report.exit_code : null;
   if (intent === 'cancel') return { kind: 'cancelled', exit_code };
-  if (intent === 'timeout' && exit_code !== 0) return { kind: 'timeout', exit_code };
+  if (intent === 'timeout' && (exit_code !== 0 || endedAfterStop(report, circumstances)))
+    return { kind: 'timeout', exit_code };
   if (report.kind === 'removed') return { kind: 'removed_externally' };
   if (report.kind === 'engine_restarted' || report.kind === 'start_failed') return report;
   return toOutcomeOfExit(report, deadline_ms);

@@ -1,4 +1,4 @@
-import { type JobSpec, MAX_RESTARTS } from '@berth/domain';
+import type { JobSpec } from '@berth/domain';
 import { type Claim, type Claimant, type Held, LEASE_MS, type RecordedIntent, toPairs } from './claims.js';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
@@ -21,6 +21,8 @@ const ENGINE_REMEMBERED_MS = 10 * 60_000;
 /** What a worker takes over with a running job of another one. */
 export interface Adoption {
   claim: Claim;
+  /** Its owners died as soon as they had it, too often: its container is to be removed, and the epoch given up. */
+  doomed: boolean;
   /** For how long its container has run, in ms by the broker's clock. Null: the record has not taken note of a start. */
   ran_ms: number | null;
   image_digest: string | null;
@@ -39,7 +41,7 @@ export interface Pulse {
 }
 
 const toAdoption = (job_id: string, owner: string, reply: string[]): Adoption => {
-  const [, epoch, attempt, spec = '', format, className = '', ran, digest, intent] = reply;
+  const [kind, epoch, attempt, spec = '', format, className = '', ran, digest, intent] = reply;
   return {
     claim: {
       job_id,
@@ -50,6 +52,7 @@ const toAdoption = (job_id: string, owner: string, reply: string[]): Adoption =>
       format: format as WireFormat,
       spec: JSON.parse(spec) as JobSpec,
     },
+    doomed: kind === 'doomed',
     ran_ms: ran === '' ? null : Number(ran),
     image_digest: digest || null,
     intent: intent ? (intent as RecordedIntent) : undefined,
@@ -61,16 +64,9 @@ export const createAdoptions = (scripts: Scripts) => ({
   /** Takes over a running job of another worker of the same engine. Undefined: it is in good hands, or has ended. */
   async adopt(job_id: string, by: Pick<Claimant, 'worker' | 'engine' | 'node'>): Promise<Adoption | undefined> {
     const who = [job_id, by.worker, by.engine, by.node] as const;
-    const limits = [
-      LEASE_MS,
-      SILENT_MS,
-      MAX_RESTARTS,
-      EARLY_DEATH_MS,
-      EARLY_DEATHS_BEFORE_START,
-      EARLY_DEATHS,
-    ] as const;
+    const limits = [LEASE_MS, SILENT_MS, EARLY_DEATH_MS, EARLY_DEATHS_BEFORE_START, EARLY_DEATHS] as const;
     const reply = (await scripts.run('adopt', ...who, ...limits)) as string[];
-    return reply[0] === 'adopted' ? toAdoption(job_id, by.worker, reply) : undefined;
+    return reply[0] === 'adopted' || reply[0] === 'doomed' ? toAdoption(job_id, by.worker, reply) : undefined;
   },
 
   /** Ids of the engine's running jobs that may be adopted, those too that the asker owns and does not renew. */

@@ -160,7 +160,12 @@ describe('a job whose owners die as soon as they have it', () => {
         expect((await store.adoptions.adopt(id, by))?.claim.epoch).toBe(epoch);
       }
       await silence('a', SILENT_MS + 1_000);
-      expect(await store.adoptions.adopt(id, B)).toBeUndefined();
+      await store.adoptions.beat(B);
+      const doomed = await store.adoptions.adopt(id, B);
+      expect(doomed).toMatchObject({ doomed: true, claim: { epoch } });
+      expect((await store.adoptions.adopt(id, B))?.doomed).toBe(true);
+      const lost = toSettlement('lost', { cause: 'node_lost' });
+      await store.claims.settle(doomed?.claim as Claim, lost);
       history.push((await store.jobs.read(id))?.state ?? '');
     }
     expect(history).toEqual(['pending', 'pending', 'failed']);
@@ -175,11 +180,10 @@ describe('a job whose owners die as soon as they have it', () => {
       const [dead, by] = deaths % 2 ? (['a', B] as const) : (['b', A] as const);
       await silence(dead, SILENT_MS + 1_000);
       await store.adoptions.beat(by);
-      expect((await store.adoptions.adopt(job_id, by))?.claim.epoch).toBe(1);
+      expect((await store.adoptions.adopt(job_id, by))?.doomed).toBe(false);
     }
     await silence('b', SILENT_MS + 1_000);
-    expect(await store.adoptions.adopt(job_id, A)).toBeUndefined();
-    expect(await store.jobs.read(job_id)).toMatchObject({ state: 'pending', attempt: 1 });
+    expect((await store.adoptions.adopt(job_id, A))?.doomed).toBe(true);
   });
 
   it('is not lost by owners that died late, or let it go', async () => {

@@ -46,12 +46,24 @@ describe('a queue timeout', () => {
     const running = await submitFor(store, 0.1);
     const back = await submitFor(store, 0.1);
     await claim(store, running);
-    await store.claims.settle(await claim(store, back), toSettlement('released'));
+    const held = await claim(store, back);
+    await store.claims.start(held, 'sha256:abc');
+    await store.claims.settle(held, toSettlement('released'));
     await untilPast(store, 100);
     expect(await store.backlog.failOverdue()).toEqual([]);
     expect((await store.jobs.read(running))?.state).toBe('running');
     expect((await store.jobs.read(back))?.state).toBe('pending');
     expect(await redis.exists(store.keys.queueDeadlines)).toBe(0);
+  });
+
+  it('goes on where a claim came to nothing: nothing has run yet', async () => {
+    const { store } = openTestStore('queue-timeout');
+    const [released, lost] = [await submitFor(store, 0.1), await submitFor(store, 0.1)];
+    await store.claims.settle(await claim(store, released), toSettlement('released'));
+    await store.claims.settle(await claim(store, lost), toSettlement('lost'));
+    await untilPast(store, 100);
+    expect((await store.backlog.failOverdue()).map((one) => one.job_id).sort()).toEqual([released, lost].sort());
+    expect(await store.jobs.read(released)).toMatchObject({ state: 'failed', cause: 'queue_timeout' });
   });
 
   it('is none where none was asked for, and none for a job that was cancelled', async () => {

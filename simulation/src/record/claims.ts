@@ -61,6 +61,7 @@ export const start = (record: RecordModel, now: number, by: Holder): 'started' |
   if (!job) return 'stale';
   if (job.started_at === undefined) {
     job.started_at = now;
+    job.has_started = true;
     transition(record, job, 'started');
   }
   return job.intent === 'cancel' ? 'cancel' : 'started';

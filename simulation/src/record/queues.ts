@@ -21,6 +21,8 @@ export const accept = (
     restarts: 0,
     created_at: now,
     started_at: undefined,
+    has_started: false,
+    queue_deadline: job.queue_timeout_ms === undefined ? undefined : now + job.queue_timeout_ms,
     due_at: undefined,
     cause: '',
     exit_code: null,
@@ -30,7 +32,7 @@ export const accept = (
   };
   record.jobs.set(id, made);
   record.backlog.add(id);
-  if (job.queue_timeout_ms !== undefined) record.queue_deadlines.set(id, now + job.queue_timeout_ms);
+  if (made.queue_deadline !== undefined) record.queue_deadlines.set(id, made.queue_deadline);
   record.onEvent(made, 'submitted');
 };
 

@@ -51,6 +51,9 @@ export interface JobModel {
   restarts: number;
   created_at: number;
   started_at: number | undefined;
+  /** Some epoch of it has started. */
+  has_started: boolean;
+  queue_deadline: number | undefined;
   due_at: number | undefined;
   cause: string;
   exit_code: number | null;
@@ -170,6 +173,9 @@ export const endEpoch = (record: RecordModel, job: JobModel, ending: Ending & { 
   }
   job.started_at = undefined;
   job.intent = undefined;
+  if (type !== 'retried' && !job.has_started && job.queue_deadline !== undefined) {
+    record.queue_deadlines.set(job.id, job.queue_deadline);
+  }
   if (type === 'lost') job.restarts += 1;
   if (type === 'lost' && record.mutation === 'restarts_count_as_attempts') job.attempt += 1;
   if (type !== 'retried') {

@@ -26,7 +26,11 @@ if ARGV[9] ~= 'v1' then redis.call('ZADD', prefix .. ':jobs:format:' .. ARGV[9],
 if ARGV[11] ~= '' then redis.call('ZADD', prefix .. ':jobs:name:' .. ARGV[11], 0, id) end
 for label in string.gmatch(ARGV[12], '[^\n]+') do redis.call('ZADD', prefix .. ':jobs:label:' .. label, 0, id) end
 redis.call('ZADD', prefix .. ':backlog:' .. class, backlog_score(tonumber(ARGV[8]), created_at), id)
-if ARGV[17] ~= '' then redis.call('ZADD', prefix .. ':queue_deadlines', now_ms() + tonumber(ARGV[17]), id) end
+if ARGV[17] ~= '' then
+  local deadline = now_ms() + tonumber(ARGV[17])
+  redis.call('HSET', job_key(id), 'queue_deadline', deadline)
+  redis.call('ZADD', prefix .. ':queue_deadlines', deadline, id)
+end
 announce(id, class, 1, 'submitted', 'pending', created_at, '{}')
 redis.call('HINCRBY', prefix .. ':counters', 'submitted|' .. class, 1)
 return { 'accepted' }

@@ -160,6 +160,11 @@ local function settle(id, type, at, ended)
     finish(id, class, to, cause, at)
   else
     redis.call('HDEL', key, 'started_at', 'intent')
+    -- A claim that came to nothing has not been its chance: it may wait no longer than before.
+    local seen = redis.call('HMGET', key, 'first_started_at', 'queue_deadline')
+    if type ~= 'retried' and not seen[1] and seen[2] then
+      redis.call('ZADD', prefix .. ':queue_deadlines', seen[2], id)
+    end
     if type == 'lost' then redis.call('HINCRBY', key, 'restarts', 1) end
     if type == 'retried' then
       redis.call('HINCRBY', key, 'attempt', 1)
