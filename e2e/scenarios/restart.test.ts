@@ -55,6 +55,26 @@ describe('stopping and starting parts', () => {
     },
   );
 
+  it('stops within 5 s also while it ends a container that takes its time, and the next worker goes on with that', async () => {
+    const [before] = berth.workers.slice(-1);
+    const leaver = await berth.startWorker({}, []);
+    before?.kill('SIGTERM');
+    await before?.ended;
+    const { job_id } = await berth.submit({
+      command: 'trap "" TERM; echo on; while :; do sleep 1; done',
+      stop_grace_seconds: 12,
+    });
+    await berth.waitForOutput(job_id, 'on\n');
+    expect((await berth.request('POST', `/v1/jobs/${job_id}/cancel`)).status).toBe(200);
+    await until('the cancel to arrive', async () => (leaver.output().includes(job_id) ? true : undefined));
+    const asked = performance.now();
+    leaver.kill('SIGTERM');
+    await leaver.ended;
+    expect(performance.now() - asked).toBeLessThan(5_000);
+    await berth.startWorker();
+    expect(await berth.wait(job_id)).toMatchObject({ state: 'cancelled', cause: 'cancelled' });
+  });
+
   it('keeps what was accepted when the API is killed and started again', async () => {
     const { job_id } = await berth.submit({ command: 'sleep 1; echo done' });
     berth.api.kill('SIGKILL');

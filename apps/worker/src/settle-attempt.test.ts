@@ -40,6 +40,9 @@ describe('toSettlement', () => {
     const claim = toClaim();
     const give = (outcome: Outcome) => toSettlement({ claim }, { ...END, released: true, outcome });
     expect(give({ kind: 'exited', exit_code: 0 })).toMatchObject({ type: 'completed', exit_code: 0 });
+    const zero: Outcome = { kind: 'exited', exit_code: 0 };
+    const afterStop = { ...END, released: true, stopped: true, outcome: zero };
+    expect(toSettlement({ claim }, afterStop)).toMatchObject({ type: 'released', exit_code: null });
     expect(give({ kind: 'exited', exit_code: 143 })).toMatchObject({ type: 'released', cause: null, exit_code: null });
     expect(give({ kind: 'engine_restarted', message: 'away' })).toMatchObject({ type: 'released', message: null });
   });

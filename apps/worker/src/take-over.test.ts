@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { never, replyOf, settled, setUp, untilStep } from '../test/attempt-rig.js';
 import { defer } from '../test/fakes.js';
 import { RuntimeFault } from './runtime/container-runtime.js';
@@ -200,5 +200,47 @@ describe('an adopted job that', () => {
     it.leases.letGoAll();
     expect(await ending).toEqual({ kind: 'left', why: 'let_go' });
     expect([it.output.textOf('stdout'), it.output.textOf('stderr')]).toEqual(['one two', 'err']);
+  });
+});
+
+describe('a doomed epoch', () => {
+  it('is given up once its container is gone', async () => {
+    const it = setUp({ program: { until: never } });
+    await it.place('started');
+    await it.adopt({ doomed: true });
+    expect(it.steps).toEqual(['container removed', 'settle lost']);
+    expect(settled(it.record.settlements)).toMatchObject({ cause: 'node_lost' });
+    expect(it.engine.containers.size).toBe(0);
+  });
+
+  it('that is over by then, or in other hands, is left', async () => {
+    const it = setUp({ program: { until: never }, claims: { renew: async () => ['moved'] } });
+    await it.place('started');
+    await it.adopt({ doomed: true });
+    expect([it.steps, it.engine.containers.size]).toEqual([[], 1]);
+  });
+});
+
+describe('an adopted epoch that turns out to be over', () => {
+  it('has its container removed at once: the next may begin elsewhere', async () => {
+    const it = setUp({ program: { until: never }, claims: { renew: async () => ['over'] } });
+    await it.place('started');
+    await it.adopt();
+    expect(it.engine.containers.size).toBe(0);
+    expect(it.record.settlements).toEqual([]);
+  });
+});
+
+describe('an engine that answers and cannot do this one thing', () => {
+  it('is a fault of the platform after a while, and not waited for for ever', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const broken = () => Promise.reject(new RuntimeFault('engine_unavailable', 'it says 500', { retryable: true }));
+    const it = setUp({ program: { until: never }, container: () => ({ unpause: broken }) });
+    await it.place('started');
+    const ending = it.adopt();
+    await vi.advanceTimersByTimeAsync(60_000);
+    await ending;
+    expect(settled(it.record.settlements).type).not.toBe('completed');
   });
 });

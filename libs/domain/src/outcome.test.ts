@@ -206,3 +206,17 @@ describe('what is stored of an outcome', () => {
     if (cause !== null) expect(CAUSES).toContain(cause);
   });
 });
+
+describe('a 0 that comes once we have told the program to end', () => {
+  const stopped = (intent: Intent | undefined, stopped_at_ms: number): Circumstances => ({
+    intent,
+    deadline_ms: DEADLINE,
+    stopped_at_ms,
+  });
+  it('is how it takes leave, not that it was done in time', () => {
+    const report = exited(0, { finished_at: 500 });
+    expect(toOutcome(report, stopped('timeout', 500))).toEqual(timeout(0));
+    expect(toOutcome(report, stopped('timeout', 501))).toEqual(COMPLETED);
+    expect(toOutcome(report, stopped(undefined, 400))).toEqual(COMPLETED);
+  });
+});

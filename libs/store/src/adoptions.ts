@@ -14,7 +14,7 @@ const EARLY_DEATH_MS = 10_000;
 const EARLY_DEATHS_BEFORE_START = 3;
 const EARLY_DEATHS = 20;
 /** How long the lease of a job lasts that a worker let go for others of its engine to adopt: a restart or an upgrade. */
-export const LET_GO_MS = 5 * 60_000;
+const LET_GO_MS = 5 * 60_000;
 /** An engine without a sign of life from any worker is remembered for so long. */
 const ENGINE_REMEMBERED_MS = 10 * 60_000;
 

@@ -26,8 +26,8 @@ it.each([
   ['with a good lease', found(DUE + 60), fence(13_000), 'leave'],
   ['the lease about to end', found(DUE + 60), fence(13_001), 'pause'],
   ['the lease about to end, but nobody else is there', found(DUE + 60), fence(60_000, { exclusive: false }), 'leave'],
-  ['let go for longer', found(DUE + 60), fence(60_000, { lease_ms: 300_000 }), 'leave'],
-  ['let go for longer, and that is over', found(DUE + 60), fence(293_001, { lease_ms: 300_000 }), 'pause'],
+  ['a lease that is good for longer', found(DUE + 60), fence(60_000, { lease_ms: 300_000 }), 'leave'],
+  ['a longer lease, about to end', found(DUE + 60), fence(293_001, { lease_ms: 300_000 }), 'pause'],
   ['paused already', found(DUE + 60, true), fence(60_000), 'leave'],
 ])('%s', (_name, container, lease, verdict) => {
   expect(judge(container, NOW, lease)).toBe(verdict);
