@@ -55,7 +55,8 @@ export default defineConfig({
           globalSetup: ['./e2e/global-setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          fileParallelism: false,
+          // Each has a world of its own, and most of its time is waiting.
+          maxWorkers: 2,
           // After all others: what takes part in a race here should not have to race them too.
           sequence: { groupOrder: 1 },
         },

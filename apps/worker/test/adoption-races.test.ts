@@ -82,10 +82,14 @@ describe('a worker that is cut off from the broker for longer than it may be sil
     await untilWritten(rig, id, 'out 20\n');
     const second = await open();
     const hold = zombie.context.leases.find(id);
-    const renewals = vi.spyOn(zombie.context.store.claims, 'renew').mockReturnValue(new Promise(() => {}));
+    const { claims } = zombie.context.store;
+    const { renew } = claims;
+    let stuck = true;
+    claims.renew = (held) => (stuck ? new Promise(() => {}) : renew(held));
     await broker.cut();
     await untilOwned(rig, id, second, 8_000);
     await broker.mend();
+    stuck = false;
     await second.stop('leave');
     await untilOwned(rig, id, zombie, 12_000);
     const isHeldAnew = () => {
@@ -93,7 +97,6 @@ describe('a worker that is cut off from the broker for longer than it may be sil
       return present !== undefined && present !== hold;
     };
     await vi.waitFor(() => expect(isHeldAnew()).toBe(true), { timeout: 5_000, interval: 5 });
-    renewals.mockRestore();
     end.resolve();
     expect(await rig.untilState(id, 'completed')).toMatchObject({ epoch: 1, attempt: 1 });
     expect((await rig.history(id)).filter((type) => type === 'adopted')).toHaveLength(2);
