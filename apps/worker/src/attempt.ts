@@ -1,7 +1,9 @@
 import {
   type Evidence,
+  type ExitReport,
   endedAfterStop,
   type Intent,
+  type JobSpec,
   type Outcome,
   type Profile,
   toEvidence,
@@ -84,13 +86,21 @@ export const watchToEnd = async (
   const ended = await watch(attempt.hold, container, { ran_ms, claims: context.claims, log: context.log });
   if (ended === 'left') return 'left';
   const { hold } = attempt;
-  const circumstances = { intent: toIntent(hold), deadline_ms, stopped_at_ms: hold.stopped_at_ms };
+  const circumstances = {
+    intent: toIntent(hold),
+    deadline_ms: toTimeIsUp(ended, hold.claim.spec) ?? deadline_ms,
+    stopped_at_ms: hold.stopped_at_ms,
+  };
   return {
     outcome: toOutcome(ended, circumstances),
     evidence: toEvidence(ended, circumstances),
     stopped: endedAfterStop(ended, circumstances),
   };
 };
+
+/** A worker that died with the broker away may have stopped it for its time without a word in the record: whoever did, its time was up. */
+const toTimeIsUp = (report: ExitReport, { timeout_seconds }: Pick<JobSpec, 'timeout_seconds'>): number | undefined =>
+  report.kind === 'exited' && report.started_at !== null ? report.started_at + timeout_seconds * 1000 : undefined;
 
 export const noteStart = async (attempt: Attempt, { claims, log }: AttemptContext): Promise<void> => {
   const { hold, image_digest } = attempt;

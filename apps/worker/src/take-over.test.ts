@@ -203,6 +203,28 @@ describe('an adopted job that', () => {
   });
 });
 
+describe('an adopted container that somebody has stopped', () => {
+  const stoppedAfter = (ms: number) => ({
+    ended: async () => ({
+      kind: 'exited' as const,
+      exit_code: 143,
+      memory: { oom_kills: 0, oom_flag: false, peak_bytes: null },
+      outside_signal: 15,
+      started_at: 1_000_000,
+      finished_at: 1_000_000 + ms,
+    }),
+  });
+  it.each([
+    [60_001, 'timeout'],
+    [59_000, 'killed_externally'],
+  ])('%i ms after its start, of 60 s, ended by %s', async (ms, cause) => {
+    const it = setUp({ program: { until: never }, spec: { timeout_seconds: 60 }, container: () => stoppedAfter(ms) });
+    await it.place('started');
+    await it.adopt();
+    expect(settled(it.record.settlements).cause).toBe(cause);
+  });
+});
+
 describe('a doomed epoch', () => {
   it('is given up once its container is gone', async () => {
     const it = setUp({ program: { until: never } });

@@ -103,7 +103,7 @@ describe('a watched container', () => {
   it('is stopped in time although the broker is away', async () => {
     const { start, steps } = open({ intend: () => new Promise(() => {}) });
     const watched = start();
-    await vi.advanceTimersByTimeAsync(61_999);
+    await vi.advanceTimersByTimeAsync(67_999);
     expect(steps).toEqual(['intend timeout']);
     await vi.advanceTimersByTimeAsync(1);
     await watched;

@@ -1,5 +1,5 @@
 import type { ExitReport, JobSpec } from '@berth/domain';
-import type { Claims } from '@berth/store';
+import { type Claims, isUnavailable } from '@berth/store';
 import type { Logger } from 'pino';
 import type { Ask, Hold } from './hold.js';
 import type { Container } from './runtime/container-runtime.js';
@@ -9,8 +9,10 @@ import { pause, within } from './waiting.js';
 const RELEASE_GRACE_SECONDS = 2;
 /** An engine that could not stop a container is asked again after so long. */
 const STOP_AGAIN_MS = 1_000;
-/** How long a broker that is away may hold up a timeout: the deadline holds without it. */
-const INTEND_LIMIT_MS = 2_000;
+/** A broker that refuses for now is asked again after so long. */
+const NOTE_AGAIN_MS = 250;
+/** How long a broker that is away may hold up a timeout: less than the deadline leaves beyond it. */
+const INTEND_LIMIT_MS = 8_000;
 
 /** `left`: the container goes on, in other hands. */
 export type Ended = ExitReport | 'left';
@@ -71,10 +73,22 @@ const mayStop = async (why: Ask, { hold, container, ended, claims }: Stop): Prom
     hold.timed_out = true;
   }
   let refused = false;
-  const noted = claims.intend(hold.claim, why).then((intent) => {
-    refused = intent === 'stale';
-  });
-  await within(INTEND_LIMIT_MS, Promise.race([noted, hold.left]));
+  let late = false;
+  const note = async (): Promise<void> => {
+    refused = (await claims.intend(hold.claim, why)) === 'stale';
+  };
+  const noteUntilTaken = async (): Promise<void> => {
+    while (!late) {
+      try {
+        return await note();
+      } catch (err) {
+        if (!isUnavailable(err)) return;
+        await pause(NOTE_AGAIN_MS);
+      }
+    }
+  };
+  await within(INTEND_LIMIT_MS, Promise.race([noteUntilTaken(), hold.left]));
+  late = true;
   return !refused && hold.leave === undefined;
 };
 
