@@ -159,7 +159,7 @@ const ON_ADOPTIONS: Record<string, Call> = {
   },
   async beat({ store, model, random }) {
     const by = random.pick(WORKERS);
-    const real = await store.adoptions.beat(by);
+    const real = await store.adoptions.beat(by, 'i');
     const known = claims.beat(model, Date.now(), by);
     return [
       [real.other_engines, sorted(real.silent)],

@@ -1,4 +1,5 @@
-import { openRedis } from '@berth/store';
+import { existsSync } from 'node:fs';
+import { createKeys, openRedis } from '@berth/store';
 import Docker from 'dockerode';
 import { HELP, readVerifyConfig, type VerifyConfig } from './config.js';
 import { readAccepted, readEngineEvents, readExpectedLog, readLedger, readObserved } from './files.js';
@@ -11,8 +12,16 @@ const openDocker = (host: string | undefined): Docker => {
   return new Docker({ host: hostname, port: port || 2375 });
 };
 
+/** A name that leads nowhere would make everything look well. */
+const requireFiles = ({ accepted, ledger, events, observed, logs }: VerifyConfig): void => {
+  for (const path of [accepted, ledger, events, observed, logs]) {
+    if (path !== undefined && !existsSync(path)) throw new Error(`there is no ${path}`);
+  }
+};
+
 const run = async (config: VerifyConfig): Promise<number> => {
   const { logs } = config;
+  requireFiles(config);
   const redis = openRedis(config.redisUrl, 'request');
   redis.on('error', () => undefined);
   try {
@@ -20,6 +29,9 @@ const run = async (config: VerifyConfig): Promise<number> => {
       redis.once('ready', resolve);
       redis.once('close', () => reject(new Error('no broker answers: set REDIS_URL')));
     });
+    if ((await redis.exists(createKeys(config.prefix).installation)) === 0) {
+      throw new Error(`there is no Berth under the prefix ${config.prefix}: set BERTH_PREFIX`);
+    }
     const report = await verify({
       ...config,
       redis,

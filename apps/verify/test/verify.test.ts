@@ -162,6 +162,10 @@ test('the program says the same, with its exit code', async () => {
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const accepted = join(folder, 'accepted');
   writeFileSync(accepted, `${job_id}\n`);
+  expect(await run('--settled')).toMatchObject({ code: 2, text: expect.stringContaining('no Berth under the prefix') });
+  await store.readInstallation();
+  const missing = await run('--ledger', join(folder, 'nothing'));
+  expect(missing).toMatchObject({ code: 2, text: expect.stringContaining('there is no') });
   const good = await run('--settled', '--accepted', accepted);
   expect(good).toMatchObject({ code: 0 });
   expect(good.text).toContain('I2 ok: every accepted job is there, and ends (1 accepted job)');

@@ -35,7 +35,7 @@ describe('the gate', () => {
     gate.failed();
     gate.failed();
     const passed = gate.passed();
-    await vi.advanceTimersByTimeAsync(3_000);
+    await vi.advanceTimersByTimeAsync(5_000);
     expect(await hasPassed()).toBe(false);
     expect(look).toHaveBeenCalledTimes(4);
     engine.answers = true;
@@ -46,10 +46,26 @@ describe('the gate', () => {
     expect([book.find('the engine is away'), book.find('the engine is back')]).toEqual([1, 1]);
   });
 
+  it('stays shut for a while where the engine answers at once, and tells who wants to know when it opens', async () => {
+    const { gate, engine, hasPassed } = open();
+    let back = 0;
+    gate.onBack = () => {
+      back += 1;
+    };
+    engine.answers = true;
+    gate.failed();
+    await vi.advanceTimersByTimeAsync(1_999);
+    expect([await hasPassed(), back]).toEqual([false, 0]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect([await hasPassed(), back]).toEqual([true, 1]);
+  });
+
   it('shuts again when the engine fails again', async () => {
     const { gate, engine, hasPassed } = open();
     gate.failed();
     engine.answers = true;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await hasPassed()).toBe(false);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(await hasPassed()).toBe(true);
     engine.answers = false;

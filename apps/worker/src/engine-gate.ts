@@ -2,6 +2,8 @@ import type { Logger } from 'pino';
 import { pause } from './waiting.js';
 
 const LOOK_MS = 1_000;
+/** It stays shut for at least so long, also where the engine answers at once: what it refused it may refuse again. */
+const SHUT_MS = 2_000;
 
 /** Takes no jobs while the engine is away: each would fail for nothing. */
 export interface EngineGate {
@@ -23,6 +25,7 @@ export const createEngineGate = (look: () => Promise<unknown>, log: Logger): Eng
   });
   const untilBack = async (): Promise<void> => {
     log.warn('the engine is away; no more jobs are taken until it is back');
+    await Promise.race([pause(SHUT_MS), closing]);
     while (!closed) {
       const answers = await look().then(
         () => true,

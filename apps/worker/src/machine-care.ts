@@ -1,4 +1,5 @@
 import type { Claimant } from '@berth/store';
+import type { Logger } from 'pino';
 import { createAdoption } from './adopt-jobs.js';
 import type { WorkerContext } from './context.js';
 import { keepFence } from './fence.js';
@@ -8,6 +9,12 @@ import type { RunningAttempts } from './running-attempts.js';
 
 /** A neighbour is taken for dead only by a worker that has itself been heard for so long. */
 const STEADY_MS = 2_000;
+
+/** The broker lost its data, and another worker named the installation anew: ours would not see what its workers run, nor they ours. */
+const startAgain = (log: Logger, installation: string): void => {
+  log.fatal({ installation }, 'the broker has another name for this installation; ending, to be started again');
+  process.kill(process.pid, 'SIGTERM');
+};
 
 export interface MachineCare {
   /** Takes nothing more on; what this worker holds is cared for still. */
@@ -26,6 +33,7 @@ export const startMachineCare = async (
   claimant: Claimant,
   attempts: Pick<RunningAttempts, 'run'>,
 ): Promise<MachineCare> => {
+  const { installation } = context.attempts;
   const { store, leases, room, redis, log, noteLease } = context;
   const now = () => performance.now();
   let open = true;
@@ -38,7 +46,11 @@ export const startMachineCare = async (
     log,
   });
   const pulse = await startSignOfLife({
-    beat: () => store.adoptions.beat(claimant),
+    beat: async () => {
+      const heard = await store.adoptions.beat(claimant, installation);
+      if (heard.installation !== installation) startAgain(log, heard.installation);
+      return heard;
+    },
     onSilent: (steady_ms) => void (steady_ms > STEADY_MS && adoption.pass()),
     now,
     log,

@@ -13,3 +13,10 @@ export const findOwnContainer = async (
   runtime: ContainerRuntime,
   { job_id, epoch }: Held,
 ): Promise<ContainerSummary | undefined> => (await runtime.list(job_id)).find(({ labels }) => labels.epoch === epoch);
+
+/** Whether the engine is there at all. */
+export const isAnswering = (runtime: ContainerRuntime): Promise<boolean> =>
+  runtime.list('none').then(
+    () => true,
+    () => false,
+  );

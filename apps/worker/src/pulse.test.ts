@@ -17,7 +17,7 @@ const open = async (first: Answer = {}) => {
     const { after_ms = 0, refused = false, other_engines = 0, silent = [] } = answer.now;
     if (after_ms > 0) await new Promise((resolve) => setTimeout(resolve, after_ms));
     if (refused) throw new Error('OOM');
-    return { at: 1_000, other_engines, silent };
+    return { at: 1_000, installation: 'i', other_engines, silent };
   });
   const pulse = await startSignOfLife({
     beat,

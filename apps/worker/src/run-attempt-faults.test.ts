@@ -40,13 +40,20 @@ describe('a fault', () => {
   });
 
   it.each<[string, Play]>([
-    ['resolving', { runtime: () => ({ resolveImage: down }) }],
+    ['resolving', { runtime: () => ({ resolveImage: down, list: down }) }],
     ['looking for older epochs', { claim: { epoch: 2 }, runtime: () => ({ list: down }) }],
-    ['creating', { runtime: () => ({ create: down }) }],
-  ])('of the engine before anything could run costs nothing: %s', async (_name, play) => {
+    ['creating', { runtime: () => ({ create: down, list: down }) }],
+  ])('of an engine that is away before anything could run costs nothing: %s', async (_name, play) => {
     const { run, record, onEngineFault } = setUp(play);
     await run();
     expect(settled(record.settlements)).toMatchObject({ type: 'released', cause: null, message: null });
+    expect(onEngineFault).toHaveBeenCalledTimes(1);
+  });
+
+  it('of an engine that is there and refuses is counted: it would refuse for ever', async () => {
+    const { run, record, onEngineFault } = setUp({ runtime: () => ({ create: down }) });
+    await run();
+    expect(settled(record.settlements)).toMatchObject({ type: 'lost', cause: 'engine_restarted' });
     expect(onEngineFault).toHaveBeenCalledTimes(1);
   });
 

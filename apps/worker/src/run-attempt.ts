@@ -13,7 +13,7 @@ import {
 } from './attempt.js';
 import { toContainerOptions } from './attempt-options.js';
 import type { Hold, Leave } from './hold.js';
-import { findOwnContainer, removeOlderEpochs } from './own-containers.js';
+import { findOwnContainer, isAnswering, removeOlderEpochs } from './own-containers.js';
 import { type Container, type ContainerOptions, RuntimeFault } from './runtime/container-runtime.js';
 import { settleAttempt, toSettlement } from './settle-attempt.js';
 import { giveUp, takeOver } from './take-over.js';
@@ -77,13 +77,19 @@ const play = async (attempt: Attempt, context: AttemptContext, adoption?: Adopti
     if (error instanceof RuntimeFault) {
       context.log.warn({ err: error }, 'the attempt met a fault');
       if (error.code === 'engine_unavailable') context.onEngineFault();
-      const unbegun = error.code === 'engine_unavailable' && !attempt.begun && attempt.hold.request === undefined;
-      return { outcome: toOutcomeOfFault(error), evidence: null, unbegun };
+      return { outcome: toOutcomeOfFault(error), evidence: null, unbegun: await isUnbegun(attempt, error, context) };
     }
     context.log.error({ err: error }, 'a bug in the worker ended an attempt; the job is started again');
     return { outcome: { kind: 'engine_restarted' }, evidence: null };
   }
 };
+
+/**
+ * An engine that is away costs a job nothing. One that is there and refuses does, as every platform fault: it would refuse again and again,
+ * and the job would go round for ever.
+ */
+const isUnbegun = async ({ begun, hold }: Attempt, { code }: RuntimeFault, { runtime }: AttemptContext) =>
+  code === 'engine_unavailable' && !begun && hold.request === undefined && !(await isAnswering(runtime));
 
 const goOn = async (attempt: Attempt, context: AttemptContext, adoption: Adoption): Promise<Played | 'left'> => {
   if (adoption.doomed) return giveUp(attempt, context);

@@ -13,7 +13,7 @@ import {
 } from './attempt.js';
 import { toTimeUp } from './attempt-options.js';
 import type { Hold } from './hold.js';
-import { findOwnContainer } from './own-containers.js';
+import { findOwnContainer, isAnswering } from './own-containers.js';
 import { type ContainerRuntime, RuntimeFault } from './runtime/container-runtime.js';
 import { pause, within } from './waiting.js';
 
@@ -124,9 +124,3 @@ const isEngineAtFault = async (error: unknown, { runtime, onEngineFault }: Attem
   onEngineFault();
   return isAnswering(runtime);
 };
-
-const isAnswering = (runtime: ContainerRuntime): Promise<boolean> =>
-  runtime.list('none').then(
-    () => true,
-    () => false,
-  );

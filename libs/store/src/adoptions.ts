@@ -34,6 +34,8 @@ export interface Adoption {
 export interface Pulse {
   /** Unix milliseconds by the broker's clock. */
   at: number;
+  /** The name of the installation, as the broker has it. */
+  installation: string;
   /** Engines beside its own that have had a worker lately. */
   other_engines: number;
   /** Workers of its own engine that have fallen silent. */
@@ -80,10 +82,10 @@ export const createAdoptions = (scripts: Scripts) => ({
   },
 
   /** A sign of life. Throws where the broker does not take writes. */
-  async beat(by: Pick<Claimant, 'worker' | 'engine'>): Promise<Pulse> {
-    const reply = await scripts.run('beat', by.engine, by.worker, SILENT_MS, ENGINE_REMEMBERED_MS);
-    const [at, other_engines, ...silent] = reply as [number, number, ...string[]];
-    return { at, other_engines, silent };
+  async beat(by: Pick<Claimant, 'worker' | 'engine'>, installation: string): Promise<Pulse> {
+    const reply = await scripts.run('beat', by.engine, by.worker, SILENT_MS, ENGINE_REMEMBERED_MS, installation);
+    const [at, present, other_engines, ...silent] = reply as [number, string, number, ...string[]];
+    return { at, installation: present, other_engines, silent };
   },
 });
 

@@ -16,7 +16,7 @@ const open = () => {
 
 /** A job that `a`, who lives, has claimed and started. */
 const startJob = async (store: Store): Promise<Claim> => {
-  await store.adoptions.beat(A);
+  await store.adoptions.beat(A, 'i');
   const held = await claim(store, await submit(store), A);
   await store.claims.start(held, 'sha256:abc');
   return held;
@@ -73,7 +73,7 @@ describe('a running job', () => {
     const held = await startJob(store);
     await store.adoptions.letGo([held], A);
     const tries = Array.from({ length: 20 }, (_, i) => toClaimant({ worker: `w${i}` }));
-    for (const by of tries) await store.adoptions.beat(by);
+    for (const by of tries) await store.adoptions.beat(by, 'i');
     const replies = await Promise.all(tries.map((by, i) => (i % 2 ? store : other).adoptions.adopt(held.job_id, by)));
     const [winner, ...more] = replies.filter((reply) => reply !== undefined);
     expect(more).toEqual([]);
@@ -149,18 +149,18 @@ describe('a job whose owners die as soon as they have it', () => {
     const id = await submit(store);
     const history: string[] = [];
     for (let epoch = 1; epoch <= 3; epoch += 1) {
-      await store.adoptions.beat(A);
+      await store.adoptions.beat(A, 'i');
       await claim(store, id, A);
       for (const [dead, by] of [
         ['a', B],
         ['b', A],
       ] as const) {
         await silence(dead, SILENT_MS + 1_000);
-        await store.adoptions.beat(by);
+        await store.adoptions.beat(by, 'i');
         expect((await store.adoptions.adopt(id, by))?.claim.epoch).toBe(epoch);
       }
       await silence('a', SILENT_MS + 1_000);
-      await store.adoptions.beat(B);
+      await store.adoptions.beat(B, 'i');
       const doomed = await store.adoptions.adopt(id, B);
       expect(doomed).toMatchObject({ doomed: true, claim: { epoch } });
       expect((await store.adoptions.adopt(id, B))?.doomed).toBe(true);
@@ -179,7 +179,7 @@ describe('a job whose owners die as soon as they have it', () => {
     for (let deaths = 1; deaths < 20; deaths += 1) {
       const [dead, by] = deaths % 2 ? (['a', B] as const) : (['b', A] as const);
       await silence(dead, SILENT_MS + 1_000);
-      await store.adoptions.beat(by);
+      await store.adoptions.beat(by, 'i');
       expect((await store.adoptions.adopt(job_id, by))?.doomed).toBe(false);
     }
     await silence('b', SILENT_MS + 1_000);
@@ -211,12 +211,22 @@ describe('let go', () => {
 describe('a sign of life', () => {
   it('tells who has fallen silent and how many other machines there are', async () => {
     const { store, silence } = open();
-    expect(await store.adoptions.beat(A)).toMatchObject({ other_engines: 0, silent: [] });
+    expect(await store.adoptions.beat(A, 'i')).toMatchObject({ other_engines: 0, silent: [] });
     await silence('dead', SILENT_MS + 1_000);
     await silence('slow', SILENT_MS - 1_000);
     await silence('long-dead', 120_000);
-    expect(await store.adoptions.beat(AFAR)).toMatchObject({ other_engines: 1, silent: [] });
-    expect(await store.adoptions.beat(A)).toMatchObject({ other_engines: 1, silent: ['long-dead', 'dead'] });
-    expect(await store.adoptions.beat(A)).toMatchObject({ other_engines: 1, silent: ['dead'] });
+    expect(await store.adoptions.beat(AFAR, 'i')).toMatchObject({ other_engines: 1, silent: [] });
+    expect(await store.adoptions.beat(A, 'i')).toMatchObject({ other_engines: 1, silent: ['long-dead', 'dead'] });
+    expect(await store.adoptions.beat(A, 'i')).toMatchObject({ other_engines: 1, silent: ['dead'] });
+  });
+
+  it('keeps the name of the installation in a broker that lost it, and tells it to whoever has another', async () => {
+    const { store, redis } = open();
+    const name = await store.readInstallation();
+    expect((await store.adoptions.beat(A, name)).installation).toBe(name);
+    await redis.del(store.keys.installation);
+    expect((await store.adoptions.beat(A, name)).installation).toBe(name);
+    expect((await store.adoptions.beat(B, 'another')).installation).toBe(name);
+    expect(await store.readInstallation()).toBe(name);
   });
 });

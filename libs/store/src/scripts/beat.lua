@@ -1,6 +1,8 @@
 -- A worker's sign of life, every second. It also shows the worker that the broker takes writes, who of its own engine has fallen
 -- silent, and how many other engines there are.
--- ARGV: prefix, engine, worker, silent in ms, an engine is remembered for ms. Returns {the broker's time in ms, other engines, silent worker, …}.
+-- It also keeps the installation's name alive in a broker that lost it, and tells what the name is.
+-- ARGV: prefix, engine, worker, silent in ms, an engine is remembered for ms, installation.
+-- Returns {the broker's time in ms, the installation, other engines, silent worker, …}.
 local alive, at = prefix .. ':engine:' .. ARGV[2] .. ':alive', now_ms()
 redis.call('ZADD', alive, at, ARGV[3])
 redis.call('ZADD', prefix .. ':engines', at, ARGV[2])
@@ -8,4 +10,5 @@ redis.call('ZREMRANGEBYSCORE', prefix .. ':engines', '-inf', at - tonumber(ARGV[
 local silent = redis.call('ZRANGEBYSCORE', alive, '-inf', '(' .. (at - tonumber(ARGV[4])))
 -- Each is named for a while, so that everyone hears of it, and then forgotten.
 redis.call('ZREMRANGEBYSCORE', alive, '-inf', at - 60000)
-return { at, redis.call('ZCARD', prefix .. ':engines') - 1, unpack(silent) }
+redis.call('SET', prefix .. ':installation', ARGV[6], 'NX')
+return { at, redis.call('GET', prefix .. ':installation'), redis.call('ZCARD', prefix .. ':engines') - 1, unpack(silent) }

@@ -73,7 +73,7 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
       const engine = await described.get();
       const egress_network = await toEgressNetwork(networks, asked);
       const id = await gate.pass(() =>
-        createContainer(docker, asked, { ...engine, egress_network, probe_image: options.probe_image }),
+        createContainer(docker, within(asked, engine), { ...engine, egress_network, probe_image: options.probe_image }),
       );
       return open(id, true);
     },
@@ -87,6 +87,12 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
     },
   };
 };
+
+/** An engine refuses to give a container more CPUs than its machine has; a worker may be told that it has more. */
+const within = (asked: ContainerOptions, { cpus }: EngineDescription): ContainerOptions => ({
+  ...asked,
+  centicpus: Math.min(asked.centicpus, cpus * 100),
+});
 
 /** Makes it once, and again only where making it failed or what was made will not do. */
 const remember = <T>(make: () => Promise<T>) => {
