@@ -34,6 +34,9 @@ export default defineConfig({
           globalSetup: ['./e2e/global-setup.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
+          // Much of it waits for an engine or a broker. Vitest runs one file at a time on two CPUs unless it is told.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -45,6 +48,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -58,7 +62,7 @@ export default defineConfig({
           // Each has a world of its own, and most of its time is waiting.
           maxWorkers: 2,
           // After all others: what takes part in a race here should not have to race them too.
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
