@@ -2,6 +2,7 @@ import { LEASE_MARGIN_MS, LEASE_MS } from '@berth/store';
 import type { WorkerContext } from './context.js';
 import type { SignOfLife } from './pulse.js';
 import { RECONCILE_MS, reconcile } from './reconcile.js';
+import { every } from './waiting.js';
 
 const EXPIRE_MS = 5_000;
 
@@ -29,17 +30,18 @@ export const startHousekeeping = async ({ context, pulse, adopt }: HousekeepingO
     const lost = await store.claims.expire(pulse.brokerTime);
     if (lost.length > 0) log.warn({ jobs: lost }, 'took jobs away from workers that stopped renewing');
   };
-  const every = (ms: number, what: string, work: () => Promise<void>) => {
-    let working = false;
-    return setInterval(async () => {
-      if (working) return;
-      working = true;
-      await work().catch((err) => log.warn({ err }, `could not ${what}`));
-      working = false;
-    }, ms);
+  const saying = (what: string, work: () => Promise<void>) => () =>
+    work().catch((err) => log.warn({ err }, `could not ${what}`));
+  // A look out of turn: what is superfluous is only removed by the regular passes, some time apart.
+  const look = async (): Promise<void> => {
+    await adopt();
+    await reconcile(options, new Set());
   };
-  gate.onBack = () => void pass().catch((err) => log.warn({ err }, 'could not reconcile'));
-  const timers = [every(RECONCILE_MS, 'reconcile', pass), every(EXPIRE_MS, 'look for lost jobs', expire)];
+  gate.onBack = () => void saying('reconcile', look)();
+  const timers = [
+    every(RECONCILE_MS, saying('reconcile', pass)),
+    every(EXPIRE_MS, saying('look for lost jobs', expire)),
+  ];
   return {
     close() {
       gate.onBack = undefined;

@@ -1,7 +1,7 @@
 import { type Claim, type Claims, isUnavailable, LEASE_MS, type LeaseState } from '@berth/store';
 import type { Logger } from 'pino';
 import { createHold, type Hold } from './hold.js';
-import { pause } from './waiting.js';
+import { every, pause } from './waiting.js';
 
 export interface Leases {
   hold(claim: Claim): Hold;
@@ -40,17 +40,6 @@ const createRecentCancels = () => {
     },
     has: (job_id: string): boolean => at.has(job_id),
   };
-};
-
-/** One at a time: a turn that comes while the last one still works is left out. */
-const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout => {
-  let working = false;
-  return setInterval(async () => {
-    if (working) return;
-    working = true;
-    await work();
-    working = false;
-  }, ms);
 };
 
 /** A job that comes back under the same epoch was in other hands meanwhile: its container goes on, and its former attempt leaves it. */

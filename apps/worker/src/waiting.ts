@@ -9,3 +9,14 @@ export const within = async (limit_ms: number, work: Promise<unknown>): Promise<
 };
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** One at a time: a turn that comes while the last one still works is left out. The work must not reject. */
+export const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout => {
+  let working = false;
+  return setInterval(async () => {
+    if (working) return;
+    working = true;
+    await work();
+    working = false;
+  }, ms);
+};

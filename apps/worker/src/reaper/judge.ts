@@ -1,3 +1,4 @@
+import { DEADLINE_MARGIN_MS } from '@berth/domain';
 import type { ContainerLabels } from '../runtime/container-runtime.js';
 
 /** A container with Berth's labels that has begun and not ended. */
@@ -16,8 +17,6 @@ export interface Fence {
 
 export type Verdict = 'leave' | 'pause' | 'kill';
 
-/** Its own worker, and every other of the machine, comes first. */
-const DEADLINE_MARGIN_MS = 5_000;
 /**
  * So long before the end of the lease everything has to begin to stand still. A neighbour's lease may be older than the one that was
  * noted, by the 5 s between two renewals; and a look every 2 s, and the pausing, have to fit in.
