@@ -78,6 +78,12 @@ const deleteKeys = async (redisUrl: string, prefix: string): Promise<void> => {
   redis.disconnect();
 };
 
+const isAnswering = (store: Store): Promise<boolean> =>
+  store.ping().then(
+    () => true,
+    () => false,
+  );
+
 export const openTestApi = async (
   file: string,
   more: Partial<ApiConfig> = {},
@@ -89,6 +95,8 @@ export const openTestApi = async (
   const log = pino({ level: process.env.BERTH_TEST_LOG ?? 'silent' });
   const context = await openContext(config, log, overrides);
   const server = await openServer({ ...config, fetch: createApp(context).fetch as never });
+  // A connection for requests refuses what comes before it is open, and a test may look into the store at once.
+  await until('the connection to the broker', () => isAnswering(context.store));
   const { port } = server;
   return {
     url: `http://127.0.0.1:${port}`,
