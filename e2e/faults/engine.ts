@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openDocker } from '@berth/local';
 import Docker from 'dockerode';
 import { until } from '../harness.js';
+import { createFiller, type Filler, toSmallDiskScript } from './disk.js';
 import type { Keeper } from './keeper.js';
 import { createProgram, type Program } from './program.js';
 import { openSpace, type Space } from './space.js';
@@ -20,6 +21,8 @@ export interface Engine {
   kill(signal: NodeJS.Signals): void;
   /** Waits until it answers. The image is loaded with the first start. */
   start(): Promise<void>;
+  /** With `disk_mb`. */
+  disk: Filler;
   /** Kills dockerd and starts it again. */
   restart(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -32,6 +35,8 @@ export interface EngineOptions {
   liveRestore: boolean;
   /** Set up in its namespaces before it starts. */
   script?: string;
+  /** Its data lies on a disk of so many MiB. */
+  disk_mb?: number | undefined;
 }
 
 const IMAGE = 'busybox:stable';
@@ -55,18 +60,20 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
   const etc = join(folder, 'etc');
   const runDir = join(folder, 'run');
   for (const path of [etc, runDir]) mkdirSync(path, { recursive: true });
-  const space = await openSpace(
-    options.keeper,
-    [toSpaceScript(etc), ...(options.script ? [options.script] : [])].join('; '),
-    true,
-  );
+  const data = join(folder, 'data');
+  const scripts = [
+    toSpaceScript(etc),
+    ...(options.script ? [options.script] : []),
+    ...(options.disk_mb ? [toSmallDiskScript(data, options.disk_mb)] : []),
+  ];
+  const space = await openSpace(options.keeper, scripts.join('; '), true);
   const socket = join(folder, 'docker.sock');
   const pidFile = join(folder, 'dockerd.pid');
   const docker = new Docker({ socketPath: socket });
   const [command = '', ...args] = [
     ...space.enter,
     'dockerd',
-    ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')],
+    ...['--data-root', data, '--exec-root', join(folder, 'exec')],
     ...['-p', pidFile, '-H', `unix://${socket}`, '--bip', '172.30.0.1/24'],
     // Its cgroups are then where the keeper looks for them, whoever runs the machine's.
     ...['--exec-opt', 'native.cgroupdriver=cgroupfs'],
@@ -93,6 +100,7 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
     space,
     program,
     kill: program.kill,
+    disk: createFiller(space.pid, data),
     start,
     restart: async (signal = 'SIGKILL') => {
       await program.end(signal);

@@ -33,8 +33,15 @@ const take = (line) => {
   if (word === 'space') for (const space of readSpaces(pid)) if (!ownSpaces.has(space)) spaces.add(space);
 };
 
-const listContainers = () =>
-  readdirSync(folder).flatMap((name) => attempt(() => readdirSync(join(folder, name, 'data/containers')), []));
+/** An engine's data may lie on a disk that only its own mount namespace shows. */
+const listContainers = () => {
+  const roots = ['/', ...[...processes.keys()].map((pid) => `/proc/${pid}/root`)];
+  const list = (path) => attempt(() => readdirSync(path), []);
+  const found = roots.flatMap((root) =>
+    list(join(root, folder)).flatMap((name) => list(join(root, folder, name, 'data/containers'))),
+  );
+  return [...new Set(found)];
+};
 
 const listOurs = (containers) =>
   readdirSync('/proc')

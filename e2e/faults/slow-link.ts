@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** A way to the broker on which every byte is late. For what packets thrown away cannot show. */
 export interface SlowLink {
@@ -20,7 +21,11 @@ export const openSlowLink = async (target: string, path: string): Promise<SlowLi
       [broker, client],
     ] as const) {
       sockets.add(from);
-      from.on('data', (data) => void setTimeout(() => to.write(data), link.delay_ms));
+      // Nothing overtakes what was sent before, also where the delay has become shorter meanwhile.
+      let sent: Promise<unknown> = Promise.resolve();
+      from.on('data', (data) => {
+        sent = Promise.all([sent, delay(link.delay_ms)]).then(() => to.write(data));
+      });
       from.on('error', () => undefined);
       from.on('close', () => {
         sockets.delete(from);

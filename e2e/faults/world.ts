@@ -26,6 +26,8 @@ export interface WorldOptions {
   /** Default: 1. */
   engines?: 1 | 2;
   redis?: RedisOptions;
+  /** The data of each engine lies on a disk of its own of so many MiB. */
+  engine_disk_mb?: number;
   /** Default: off, as in Docker. */
   liveRestore?: boolean;
   /** Whatever dies is started again by itself, with back-off. */
@@ -46,6 +48,8 @@ export interface World extends Client {
   seed: number;
   random: Random;
   folder: string;
+  /** For processes of a scenario's own. */
+  keeper: Keeper;
   prefix: string;
   apis: Api[];
   workers: Worker[];
@@ -103,7 +107,7 @@ const openParts = async (options: WorldOptions, place: Place) => {
   const prefix = `faults-${randomBytes(3).toString('hex')}`;
   const openEngineNumber = (i: number) => {
     const script = [LEDGER_ADDRESS, ...(i === 0 ? [toDiskScript(folder, redisOptions)] : [])].join('; ');
-    return openEngine({ name: `engine-${i}`, folder, keeper, liveRestore, script });
+    return openEngine({ name: `engine-${i}`, folder, keeper, liveRestore, script, disk_mb: options.engine_disk_mb });
   };
   const opened = await Promise.all(Array.from({ length: engines }, (_, i) => openEngineNumber(i)));
   const ground = (opened[0] as Engine).space;
@@ -189,6 +193,7 @@ const toWorld = (parts: Parts, place: Place & { seed: number }): World => {
     seed: place.seed,
     random: createRandom(place.seed),
     folder: place.folder,
+    keeper: place.keeper,
     prefix,
     apis,
     workers,
@@ -214,6 +219,7 @@ const heal = async ({ redis, engines, apis, workers, reapers }: Parts): Promise<
   const programs = [redis.program, ...engines.map((engine) => engine.program), ...apis, ...workers, ...reapers];
   for (const program of programs) program.kill('SIGCONT');
   redis.freeDisk();
+  for (const { disk } of engines) disk.free();
   for (const { proxy, slow } of workers) {
     proxy.clear();
     proxy.heal();
@@ -236,6 +242,7 @@ const close = async ({ engines, apis, workers, reapers, recorders }: Parts, plac
     program.kill('SIGKILL');
   }
   for (const recorder of recorders) recorder.close();
+  for (const { disk } of engines) disk.free();
   const limit = new Promise((resolve) => setTimeout(resolve, CLOSE_LIMIT_MS).unref());
   const removed = Promise.all(engines.map(({ docker }) => removeContainers(docker))).catch(() => undefined);
   await Promise.race([removed, limit]);

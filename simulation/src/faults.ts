@@ -154,7 +154,8 @@ export const FAULTS: Record<string, (target: Target) => void> = {
     if (target.worker) target.worker.link.cut = toCut(target, target.world.random.chance(0.3));
   },
   'record froze': (target) => {
-    target.world.frozen_until = until(target, target.world.random.between(1, 45) * SECOND);
+    const ms = target.world.random.between(1, 45) * SECOND;
+    target.world.frozen_until = Math.max(target.world.frozen_until, until(target, ms));
   },
   'container killed from outside': killOutside,
   'container removed from outside': removeOutside,

@@ -69,6 +69,13 @@ const EARLY_MS = 20;
 const ranOver = (one: Container, { timeout_ms }: SimJob): boolean =>
   one.started_at !== undefined && one.finished_at - one.started_at >= timeout_ms - EARLY_MS;
 
+/**
+ * A worker that stood still right before the start makes a container whose deadline has begun, and the reaper may stop it at any time. One
+ * that ends with a stop signal's code by itself then cannot be told from it.
+ */
+const diedAsIfStopped = ({ ended_by, exit_code }: Container): boolean =>
+  ended_by === 'deadline' || (ended_by === 'program' && (exit_code === 137 || exit_code === 143));
+
 type Truth = (one: Container, job: SimJob) => boolean;
 
 /** What must really have happened to a container of the epoch for its cause to be true. */
@@ -77,7 +84,7 @@ const TRUE_OF_CONTAINER: Partial<Record<Cause | 'completed', Truth>> = {
   exit_code: (one, { program }) =>
     (one.ended_by === 'program' && one.exit_code !== 0 && program.memory === 'enough') || one.forgotten,
   out_of_memory: (one, { program }) => one.ended_by === 'program' && program.memory !== 'enough' && one.exit_code !== 0,
-  timeout: (one, job) => (ranOver(one, job) && one.ended_by !== '') || (one.zombie && one.ended_by === 'deadline'),
+  timeout: (one, job) => (ranOver(one, job) && one.ended_by !== '') || (one.zombie && diedAsIfStopped(one)),
   killed_externally: (one) => one.ended_by === 'outside',
   removed_externally: (one) => one.removed_by === 'outside',
 };

@@ -22,6 +22,8 @@ export interface Both {
   random: Random;
   /** Of the jobs that were accepted. */
   ids: string[];
+  /** The most beats that the store has heard of. */
+  memory: { seen: number };
 }
 
 export const sorted = <T>(values: Iterable<T>): T[] => [...values].sort();
@@ -106,10 +108,10 @@ const toKnown = (reply: Awaited<ReturnType<Store['claims']['claim']>>) => {
 };
 
 const ON_CLAIMS: Record<string, Call> = {
-  async claim({ store, model, random, ids }) {
+  async claim({ store, model, random, ids, memory }) {
     const [id, by, call] = [random.pick(ids), random.pick(WORKERS), `call-${random.between(1, 3)}`];
     const real = await store.claims.claim(id, { ...by, node: 'n', capacity: CAPACITY }, call);
-    return [toKnown(real), claims.claim(model, Date.now(), { ...by, id, capacity: CAPACITY, call })];
+    return [toKnown(real), claims.claim(model, Date.now(), { ...by, ...memory, id, capacity: CAPACITY, call })];
   },
   async start(both) {
     const held = toHeld(both);
@@ -137,10 +139,10 @@ const ON_CLAIMS: Record<string, Call> = {
 };
 
 const ON_ADOPTIONS: Record<string, Call> = {
-  async adopt({ store, model, random, ids }) {
+  async adopt({ store, model, random, ids, memory }) {
     const [id, by] = [random.pick(ids), random.pick(WORKERS)];
     const real = await store.adoptions.adopt(id, { ...by, node: 'n' });
-    const reply = claims.adopt(model, Date.now(), { ...by, id });
+    const reply = claims.adopt(model, Date.now(), { ...by, ...memory, id });
     const known =
       typeof reply === 'string' || 'gone' in reply ? undefined : { ...reply, ran_ms: reply.ran_ms !== null };
     if (real === undefined) return [undefined, known];
@@ -157,13 +159,14 @@ const ON_ADOPTIONS: Record<string, Call> = {
     const real = await both.store.adoptions.letGo([toReal(held)], by);
     return [real, claims.letGo(both.model, Date.now(), { ...by, held: [held] })];
   },
-  async beat({ store, model, random }) {
+  async beat({ store, model, random, memory }) {
     const by = random.pick(WORKERS);
     const real = await store.adoptions.beat(by, 'i');
-    const known = claims.beat(model, Date.now(), by);
+    const known = claims.beat(model, Date.now(), { ...by, ...memory });
+    memory.seen = Math.max(memory.seen, known.beats);
     return [
-      [real.other_engines, sorted(real.silent)],
-      [known.other_engines, sorted(known.silent)],
+      [real.other_engines, real.went_back_at !== null ? 'went_back' : '', sorted(real.silent)],
+      [known.other_engines, known.went_back ? 'went_back' : '', sorted(known.silent)],
     ];
   },
 };
@@ -224,6 +227,40 @@ const PASSING: Record<string, Call> = {
   },
 };
 
-export const ALL: Record<string, Call> = { ...ON_JOBS, ...ON_CLAIMS, ...ON_ADOPTIONS, ...ON_LOGS, ...PASSING };
+/** The broker forgets that it was told of some signs of life, and a person sees to it: the one soon after the other. */
+const FORGETTING: Record<string, Call> = {
+  async goBack({ store, redis, model, random }) {
+    const lost = Math.min(model.beats, random.between(1, 3));
+    await redis.decrby(store.keys.beats, lost);
+    model.beats -= lost;
+    return [0, 0];
+  },
+  async seeToIt({ store, redis, model }) {
+    await redis.del(store.keys.wentBack);
+    model.went_back = false;
+    return [0, 0];
+  },
+};
+
+export const ALL: Record<string, Call> = {
+  ...ON_JOBS,
+  ...ON_CLAIMS,
+  ...ON_ADOPTIONS,
+  ...ON_LOGS,
+  ...PASSING,
+  ...FORGETTING,
+};
+const SEEN_TO = ['seeToIt', 'seeToIt', 'seeToIt'];
 /** What leads on is called more often than what ends things. */
-export const NAMES = [...Object.keys(ALL), 'claim', 'claim', 'claim', 'start', 'dispatch', 'beat', 'beat', 'append'];
+export const NAMES = [
+  ...Object.keys(ALL),
+  'claim',
+  'claim',
+  'claim',
+  'start',
+  'dispatch',
+  'beat',
+  'beat',
+  'append',
+  ...SEEN_TO,
+];

@@ -1,3 +1,4 @@
+import { createStore } from '@berth/store';
 import { expect, it } from 'vitest';
 import { findKeys, openTestStore, type TestStore } from '../../libs/store/test/open-test-store.js';
 import type { Mutation } from '../src/mutations.js';
@@ -17,24 +18,36 @@ const CALLS = 45;
 const TOO_SLOW_MS = 2_000;
 
 const WORDS =
-  /"(held|cancel|moved|over|stale|stored|started|settled|claimed|no_room|too_big|gone|finished|requested)"/g;
+  /"(held|cancel|moved|over|stale|stored|started|settled|claimed|no_room|too_big|gone|went_back|finished|requested)"/g;
 const EXPECTED = [
-  ...['claim claimed', 'claim no_room', 'claim too_big', 'claim gone', 'start started', 'start cancel', 'start stale'],
+  ...[
+    'claim claimed',
+    'claim no_room',
+    'claim too_big',
+    'claim gone',
+    'claim went_back',
+    'beat went_back',
+    'start started',
+    'start cancel',
+    'start stale',
+  ],
   ...['renew held', 'renew cancel', 'renew moved', 'renew over', 'settle settled', 'settle stale', 'intend stale'],
   ...['cancel requested', 'cancel finished', 'append stored', 'append stale', 'beginAnew stored', 'beginAnew stale'],
 ];
 
-type Opened = Pick<TestStore, 'store' | 'redis'> & { mutation?: Mutation };
+type Opened = Pick<TestStore, 'prefix' | 'redis'> & { mutation?: Mutation };
 
 /** False: it took too long to mean anything. */
 const runSequence = async (seed: number, open: Opened, seen: Set<string>): Promise<boolean> => {
   const { mutation } = open;
   const both: Both = {
-    store: open.store,
+    // One of its own: what it has seen of the beats of others would tell it that the broker has gone back.
+    store: createStore(open.redis, open.prefix),
     redis: open.redis,
     model: createRecord(mutation),
     random: createRandom(seed),
     ids: [],
+    memory: { seen: 0 },
   };
   const began = Date.now();
   const told: string[] = [];

@@ -28,6 +28,7 @@ const readRealJob = async (store: Store, redis: Redis, id: string) => {
 export const readReal = async ({ store, redis, ids }: Both) => {
   const { keys } = store;
   const members = async (key: string) => sorted(await redis.zrange(key, '0', '-1'));
+  const [beats, went_back] = await redis.mget(keys.beats, keys.wentBack);
   const [jobs, engines, leases, backlog, dispatched, due, queue_deadlines] = await Promise.all([
     Promise.all(ids.map((id) => readRealJob(store, redis, id))),
     Promise.all(
@@ -43,7 +44,17 @@ export const readReal = async ({ store, redis, ids }: Both) => {
     members(keys.due),
     members(keys.queueDeadlines),
   ]);
-  return { jobs, engines, leases, backlog, dispatched, due, queue_deadlines };
+  return {
+    jobs,
+    engines,
+    leases,
+    backlog,
+    dispatched,
+    due,
+    queue_deadlines,
+    beats: Number(beats),
+    went_back: went_back !== null,
+  };
 };
 
 export const readModel = ({ model, ids }: Both) => ({
@@ -72,4 +83,6 @@ export const readModel = ({ model, ids }: Both) => ({
   dispatched: sorted(model.dispatched.keys()),
   due: sorted(model.due.keys()),
   queue_deadlines: sorted(model.queue_deadlines.keys()),
+  beats: model.beats,
+  went_back: model.went_back,
 });

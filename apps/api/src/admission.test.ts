@@ -15,7 +15,12 @@ const good: BrokerState = {
 
 /** A broker that the test plays: what it says of itself, and for each class the job that it finds waiting. */
 const open = () => {
-  const broker = { state: good, away: false, stuck: [null, null] as (string | null)[] };
+  const broker = {
+    state: good,
+    away: false,
+    went_back: null as string | null,
+    stuck: [null, null] as (string | null)[],
+  };
   const asked = { looks: 0, seen: [] as (string | null)[] };
   const seen: (readonly Refusal[])[] = [];
   const admission = startAdmission({
@@ -24,6 +29,7 @@ const open = () => {
       if (broker.away) throw new Error('Connection is closed.');
       return broker.state;
     },
+    findWentBack: async () => broker.went_back,
     findStuck: async (_classes, _window, before) => {
       asked.seen = before;
       return broker.stuck;
@@ -76,6 +82,19 @@ describe('admission', () => {
     await looks(1);
     expect(await admit()).toBeUndefined();
     expect(seen.map((refusals) => refusals.length)).toEqual([0, 2, 0]);
+  });
+
+  it('refuses while the broker is known to have gone back', async () => {
+    const { admit, broker } = open();
+    broker.went_back = 'It has gone back.';
+    await looks(1);
+    expect(await admit()).toMatchObject({
+      message: expect.stringContaining('gone back'),
+      details: { reasons: ['went_back'] },
+    });
+    broker.went_back = null;
+    await looks(1);
+    expect(await admit()).toBeUndefined();
   });
 
   it('trusts a look for five seconds while the broker is away, then looks before it answers', async () => {

@@ -27,6 +27,8 @@ export interface Admission {
 
 interface AdmissionOptions {
   readBrokerState: () => Promise<BrokerState>;
+  /** What is wrong where the broker has gone back to an older state, or null. */
+  findWentBack: () => Promise<string | null>;
   findStuck: Backlog['findStuck'];
   /** Undefined where the broker's disk is not one of this machine. */
   readDisk: () => Promise<Disk | undefined>;
@@ -76,7 +78,7 @@ const toReasons = (refusals: readonly Refusal[]): string => refusals.map(({ reas
 
 export const startAdmission = (given: AdmissionOptions): Admission => {
   const options = { now: () => performance.now(), ...given };
-  const { readBrokerState, readDisk, onLook, log, now } = options;
+  const { readBrokerState, findWentBack, readDisk, onLook, log, now } = options;
   const readOutboxAge = createOutboxWatch(options);
   let refusals: readonly Refusal[] = [];
   let lookedAt: number | undefined;
@@ -92,8 +94,9 @@ export const startAdmission = (given: AdmissionOptions): Admission => {
   };
   const look = async (): Promise<void> => {
     const began = now();
-    const [broker, outbox_age_ms, disk] = await Promise.all([readBrokerState(), readOutboxAge(), readDisk()]);
-    take(findRefusals({ broker, outbox_age_ms, disk }));
+    const looks = [readBrokerState(), findWentBack(), readOutboxAge(), readDisk()] as const;
+    const [broker, went_back, outbox_age_ms, disk] = await Promise.all(looks);
+    take(findRefusals({ broker, went_back, outbox_age_ms, disk }));
     lookedAt = began;
   };
   const lookOnce = (): Promise<void> => {

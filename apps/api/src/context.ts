@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { type ApiMetrics, createApiMetrics } from '@berth/metrics';
 import type { Producer } from '@berth/queue';
-import type { Store } from '@berth/store';
+import { type Store, toWentBackProblem } from '@berth/store';
 import type { Logger } from 'pino';
 import { type Admission, startAdmission } from './admission.js';
 import type { AppParts } from './app.js';
@@ -97,6 +97,10 @@ export const openContext = async (
 const openAdmission = ({ classes, dataDir }: ApiConfig, store: Store, metrics: ApiMetrics, log: Logger): Admission =>
   startAdmission({
     readBrokerState: store.readBrokerState,
+    findWentBack: async () => {
+      const at = await store.readWentBack();
+      return at === null ? null : toWentBackProblem(store.keys.wentBack, at);
+    },
     findStuck: store.backlog.findStuck,
     readDisk: () => readDisk(dataDir),
     classes: classes.map(({ name }) => name),

@@ -3,6 +3,7 @@ import type { Channels, JobRecord, LogEntry, LogStore } from '@berth/store';
 import type { LogStart } from './log-tail.js';
 import { readPatiently } from './patience.js';
 import { HEARTBEAT_MS } from './sse.js';
+import { createTurns } from './turns.js';
 import type { Waiters } from './waiters.js';
 import { createWake, type Wake } from './wake.js';
 
@@ -12,6 +13,22 @@ export interface LogQuery {
   follow: boolean;
   signal: AbortSignal;
 }
+
+/** What is held of a log for one reader, but for its last piece: many may stand still at a time, and for long. */
+const HELD_BYTES = 64 * 1024;
+const MOST_PIECES = 64;
+/** So many reads are on their way at a time: they share a connection with requests, which must not wait behind hundreds of them. */
+const READS = 8;
+
+/** As many of the pieces as are held at once, at least one. */
+export const toHeld = (page: LogEntry[]): LogEntry[] => {
+  let size = 0;
+  const end = page.findIndex(({ bytes }) => {
+    size += bytes.length;
+    return size > HELD_BYTES;
+  });
+  return end === -1 ? page : page.slice(0, Math.max(1, end));
+};
 
 interface LogReaderOptions {
   logs: LogStore;
@@ -41,13 +58,20 @@ const watchEnd = ({ waiters, readJob }: Pick<LogReaderOptions, 'waiters' | 'read
 };
 
 export const createLogReader = ({ logs, channels, toChannel, ...watched }: LogReaderOptions) => {
-  /** All pieces that there are now. */
+  const inTurn = createTurns(READS);
+  /** All pieces that there are now. How large they are is only known when they are read, so what is too much is read again. */
   async function* readPresent(job_id: string, after: string, patience?: AbortSignal): AsyncGenerator<LogEntry> {
+    let count = 1;
     for (let last = after; ; ) {
-      const read = () => logs.readAfter(job_id, last);
-      const page = await (patience ? readPatiently(read, patience) : read());
-      yield* page;
-      const end = page.at(-1);
+      const read = async () => {
+        const page = await inTurn(() => logs.readAfter(job_id, last, count));
+        const held = toHeld(page);
+        count = held.length < page.length ? held.length : Math.min(2 * count, MOST_PIECES);
+        return held;
+      };
+      const held = await (patience ? readPatiently(read, patience) : read());
+      yield* held;
+      const end = held.at(-1);
       if (!end) return;
       last = end.id;
     }

@@ -15,6 +15,7 @@ const good: BrokerState = {
 };
 const look = (broker: Partial<BrokerState> = {}, more: Partial<Look> = {}): Look => ({
   broker: { ...good, ...broker },
+  went_back: null,
   outbox_age_ms: 0,
   disk: undefined,
   ...more,
@@ -35,6 +36,7 @@ describe('findRefusals', () => {
 
   it.each<[string, Look, string]>([
     ['memory', look({ used_memory_bytes: 751, max_memory_bytes: 1_000 }), 'Raise maxmemory'],
+    ['went_back', look({}, { went_back: 'It has gone back.' }), 'gone back'],
     ['persistence', look({ append_failed: true }), 'append-only file'],
     ['persistence', look({ snapshot_failed: true }), 'snapshot'],
     ['eviction_policy', look({ eviction_policy: 'volatile-lru' }), 'config set maxmemory-policy noeviction'],
@@ -49,9 +51,9 @@ describe('findRefusals', () => {
   it('names everything at once', () => {
     const all = look(
       { eviction_policy: 'allkeys-lru', used_memory_bytes: 9, max_memory_bytes: 9, append_failed: true },
-      { outbox_age_ms: 60_000, disk: { free_bytes: 0, size_bytes: GIB } },
+      { went_back: 'Back.', outbox_age_ms: 60_000, disk: { free_bytes: 0, size_bytes: GIB } },
     );
-    expect(reasons(all)).toEqual(['eviction_policy', 'memory', 'persistence', 'disk', 'outbox']);
+    expect(reasons(all)).toEqual(['went_back', 'eviction_policy', 'memory', 'persistence', 'disk', 'outbox']);
   });
 });
 

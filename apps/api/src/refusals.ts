@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { type BrokerState, findEvictionProblem } from '@berth/store';
 
-export const REFUSAL_REASONS = ['eviction_policy', 'memory', 'persistence', 'disk', 'outbox'] as const;
+export const REFUSAL_REASONS = ['went_back', 'eviction_policy', 'memory', 'persistence', 'disk', 'outbox'] as const;
 type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
 /** Why no jobs are accepted. The message says what was seen and what to do. */
@@ -19,6 +19,8 @@ export interface Disk {
 /** What was seen at one look. */
 export interface Look {
   broker: BrokerState;
+  /** What is wrong with a broker that has gone back to an older state. Null: it has not. */
+  went_back: string | null;
   /** For how long an accepted job has been kept out of a queue that has room for it. */
   outbox_age_ms: number;
   disk: Disk | undefined;
@@ -65,8 +67,9 @@ const findOutboxProblem = (age_ms: number): string | null =>
       'Look at the log of the API for the reason; restart the API if there is none.';
 
 /** Everything that speaks against more jobs. */
-export const findRefusals = ({ broker, outbox_age_ms, disk }: Look): Refusal[] => {
+export const findRefusals = ({ broker, went_back, outbox_age_ms, disk }: Look): Refusal[] => {
   const found: Record<RefusalReason, string | null> = {
+    went_back,
     eviction_policy: findEvictionProblem(broker.eviction_policy),
     memory: findMemoryProblem(broker),
     persistence: findPersistenceProblem(broker),

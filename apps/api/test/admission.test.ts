@@ -97,6 +97,20 @@ describe('while no jobs are accepted', () => {
     await expectOpen(own.api);
   });
 
+  it('for a Redis that has gone back to an older state, until a person has seen to it', async () => {
+    const own = await openOwn();
+    const { keys, adoptions } = own.api.store;
+    const beat = () => adoptions.beat({ worker: 'w', engine: 'e' }, 'i');
+    await beat();
+    await beat();
+    await own.redis.set(keys.beats, 1);
+    await beat();
+    await untilClosed(own.api, 'went_back');
+    await expectClosed(own, 'went_back', new RegExp(`gone back to an older state.*redis-cli del ${keys.wentBack}`));
+    await own.redis.del(keys.wentBack);
+    await expectOpen(own.api);
+  });
+
   it('for an eviction policy that somebody sets meanwhile', async () => {
     const own = await openOwn();
     await own.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');

@@ -21,7 +21,7 @@ export const checkLedger = (lines: LedgerLine[], jobs: ReadonlyMap<string, Job>,
   }
   for (const [job_id, job] of jobs) {
     const epochs = byJob.get(job_id) ?? [];
-    const writes = job.spec.labels[LEDGER_LABEL] !== undefined;
+    const writes = job.spec.labels?.[LEDGER_LABEL] !== undefined;
     if (writes && job.state === 'completed' && !epochs.includes(job.epoch))
       problems.push(`${job_id} completed in epoch ${job.epoch} without a side effect of that epoch`);
     if (writes && faultFree && job.state === 'completed' && epochs.length !== job.attempt)

@@ -19,11 +19,15 @@ export const startClassLoops = (
   claimant: Claimant,
   attempts: Pick<RunningAttempts, 'run'>,
 ): ClassLoops => {
-  const { store, room, gate, log, served } = context;
+  const { store, room, log, served, pastGate } = context;
+  const gate = { passed: () => Promise.all([context.gate.passed(), pastGate.passed()]).then(() => undefined) };
   const consumers = served.map((c) => openClassConsumer(context, c.name));
   const loops = served.map((c, i) => {
     const consumer = consumers[i] as Consumer;
-    const options = { className: c.name, consumer, claims: store.claims, claimant, room, gate, run: attempts.run, log };
+    const options = {
+      ...{ className: c.name, consumer, claims: store.claims, claimant, room, gate },
+      ...{ onWentBack: pastGate.heard, run: attempts.run, log },
+    };
     return takeJobs(options).catch((err) => log.fatal({ err, class: c.name }, 'takes no more jobs of this class'));
   });
   return {

@@ -25,6 +25,7 @@ const environmentSchema = z.object({
   BERTH_CLASSES_FILE: z.string().optional(),
   BERTH_DEFAULT_IMAGE: z.string().default('busybox:stable'),
   BERTH_LOG_LIMIT_BYTES: count.default(10 * 1024 * 1024),
+  BERTH_PULL_TIMEOUT_SECONDS: count.default(600),
   BERTH_WORKER_HOST: z.string().default('127.0.0.1'),
   BERTH_WORKER_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   BERTH_ALLOW_PUBLIC_BIND: z.string().optional(),
@@ -46,6 +47,8 @@ export interface WorkerConfig {
   classes: ResourceClass[];
   defaultImage: string;
   logLimitBytes: number;
+  /** How long the download of an image may take. */
+  pullTimeoutSeconds: number;
   host: string;
   /** 0: none. */
   port: number;
@@ -99,6 +102,7 @@ export const toWorkerConfig = (
     classes,
     defaultImage: it.BERTH_DEFAULT_IMAGE,
     logLimitBytes: it.BERTH_LOG_LIMIT_BYTES,
+    pullTimeoutSeconds: it.BERTH_PULL_TIMEOUT_SECONDS,
     host: it.BERTH_WORKER_HOST,
     port: it.BERTH_WORKER_PORT,
     loopbackOnly: isLoopbackAddress(it.BERTH_WORKER_HOST),

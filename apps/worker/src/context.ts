@@ -17,6 +17,8 @@ import type { WorkerConfig } from './config.js';
 import { createEngineGate, type EngineGate } from './engine-gate.js';
 import { createLeaseNote, type NoteLease } from './lease-file.js';
 import { keepLeases, type Leases } from './leases.js';
+import { isAnswering } from './own-containers.js';
+import { createPastGate, type PastGate } from './past-gate.js';
 import { createRoom, type Room } from './room.js';
 import type { ContainerRuntime, EngineInfo } from './runtime/container-runtime.js';
 import { createDockerRuntime } from './runtime/docker/docker-runtime.js';
@@ -36,6 +38,7 @@ export interface WorkerContext {
   leases: Leases;
   room: Room;
   gate: EngineGate;
+  pastGate: PastGate;
   /** For the reaper of this machine. */
   noteLease: NoteLease;
   metrics: WorkerMetrics;
@@ -70,6 +73,14 @@ const openSafeConnection = async (config: WorkerConfig, log: Logger): Promise<Re
 export const createLog = ({ logLevel, worker }: WorkerConfig): Logger =>
   pino({ level: logLevel, base: { service: 'worker', worker }, redact: { paths: SECRET_PATHS, remove: true } });
 
+const createRuntime = ({ dockerHost, defaultImage, pullTimeoutSeconds }: WorkerConfig, installation: string) =>
+  createDockerRuntime({
+    installation,
+    engine: dockerHost,
+    probe_image: defaultImage,
+    pull_limit_ms: pullTimeoutSeconds * 1000,
+  });
+
 /** The deepest wait in here is for the engine and the broker to answer. */
 export const openWorkerContext = async (config: WorkerConfig, overrides: Overrides = {}): Promise<WorkerContext> => {
   const log = overrides.log ?? createLog(config);
@@ -77,14 +88,13 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
   const store = createStore(redis, config.prefix);
   const channels = openChannels(openConnection(config, 'blocking', log));
   const installation = overrides.installation ?? (await store.readInstallation());
-  const runtime =
-    overrides.runtime ??
-    createDockerRuntime({ installation, engine: config.dockerHost, probe_image: config.defaultImage });
+  const runtime = overrides.runtime ?? createRuntime(config, installation);
   const engine = await runtime.describe();
   const node = config.node ?? engine.name;
   const capacity = toCapacity(engine, config);
   const leases = keepLeases(store.claims, log);
-  const gate = createEngineGate(() => runtime.list('none'), log);
+  const gate = createEngineGate(async () => (await isAnswering(runtime)) && runtime.isFit(), log);
+  const metrics = createWorkerMetrics();
   const attempts: AttemptContext = {
     runtime,
     claims: store.claims,
@@ -111,10 +121,11 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
     leases,
     room: overrides.room ?? createRoom(),
     gate,
+    pastGate: createPastGate(store.keys.wentBack, metrics.brokerWentBack, log),
     noteLease: config.runDir
       ? createLeaseNote(config.runDir, { installation, engine: engine.id }, log)
       : () => undefined,
-    metrics: createWorkerMetrics(),
+    metrics,
     attempts,
     async close() {
       leases.close();

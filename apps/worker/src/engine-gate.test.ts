@@ -6,9 +6,10 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 const open = () => {
-  const engine = { answers: false };
+  const engine = { answers: false, fit: true };
   const look = vi.fn(async () => {
     if (!engine.answers) throw new Error('away');
+    return engine.fit;
   });
   const book = createLogBook();
   const gate = createEngineGate(look, book.log);
@@ -76,8 +77,19 @@ describe('the gate', () => {
     await vi.advanceTimersByTimeAsync(1_000);
   });
 
+  it('stays shut while the engine answers and starts nothing', async () => {
+    const { gate, engine, hasPassed } = open();
+    Object.assign(engine, { answers: true, fit: false });
+    gate.failed();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(await hasPassed()).toBe(false);
+    engine.fit = true;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await hasPassed()).toBe(true);
+  });
+
   it('lets everyone through at once when it is closed, also while the engine still owes an answer', async () => {
-    const answer = defer();
+    const answer = defer<boolean>();
     const gate = createEngineGate(() => answer.promise, createLogBook().log);
     gate.failed();
     const passed = gate.passed().then(() => 'passed');

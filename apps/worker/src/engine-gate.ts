@@ -5,18 +5,19 @@ const LOOK_MS = 1_000;
 /** It stays shut for at least so long, also where the engine answers at once: what it refused it may refuse again. */
 const SHUT_MS = 2_000;
 
-/** Takes no jobs while the engine is away: each would fail for nothing. */
+/** Takes no jobs while the engine is away or starts no containers: each would fail for nothing. */
 export interface EngineGate {
   /** The engine did not do what it was asked to. */
   failed(): void;
-  /** Settles once the engine answers, at once where nothing has failed, or when the gate is closed. */
+  /** Settles once the engine is fit again, at once where nothing has failed, or when the gate is closed. */
   passed(): Promise<void>;
   /** Called each time that the engine is back: what happened meanwhile is worth a look. */
   onBack: (() => void) | undefined;
   close(): void;
 }
 
-export const createEngineGate = (look: () => Promise<unknown>, log: Logger): EngineGate => {
+/** `look` says whether the engine is there and starts containers. */
+export const createEngineGate = (look: () => Promise<boolean>, log: Logger): EngineGate => {
   let away: Promise<void> | undefined;
   let closed = false;
   let close: () => void = () => {};
@@ -24,14 +25,10 @@ export const createEngineGate = (look: () => Promise<unknown>, log: Logger): Eng
     close = resolve;
   });
   const untilBack = async (): Promise<void> => {
-    log.warn('the engine is away; no more jobs are taken until it is back');
+    log.warn('the engine is away, or starts no containers; no more jobs are taken until it does');
     await Promise.race([pause(SHUT_MS), closing]);
     while (!closed) {
-      const answers = await look().then(
-        () => true,
-        () => false,
-      );
-      if (answers) break;
+      if (await look().catch(() => false)) break;
       await pause(LOOK_MS);
     }
     away = undefined;

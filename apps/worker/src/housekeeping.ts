@@ -1,5 +1,6 @@
 import { LEASE_MARGIN_MS, LEASE_MS } from '@berth/store';
 import type { WorkerContext } from './context.js';
+import { createDeadlineClock } from './deadline-clock.js';
 import type { SignOfLife } from './pulse.js';
 import { RECONCILE_MS, reconcile } from './reconcile.js';
 import { every } from './waiting.js';
@@ -16,7 +17,7 @@ export interface HousekeepingOptions {
 /** What a worker does beside its jobs: adopts, removes containers that nobody should run, takes jobs away from dead machines. */
 export const startHousekeeping = async ({ context, pulse, adopt }: HousekeepingOptions): Promise<{ close(): void }> => {
   const { runtime, leases, store, gate, log } = context;
-  const options = { runtime, leases, readJob: (id: string) => store.jobs.read(id), log };
+  const options = { runtime, leases, readJob: (id: string) => store.jobs.read(id), clock: createDeadlineClock(), log };
   await adopt();
   let suspects = await reconcile(options, new Set());
 

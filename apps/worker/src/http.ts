@@ -22,6 +22,7 @@ export const serveWorkerHttp = async (context: WorkerContext, worker: RunningWor
   const executor = await openExecutor(context, worker);
   const app = createRunnerApp({
     execute: executor.execute,
+    findRefusal: () => context.pastGate.problem,
     renderMetrics: metrics.render,
     metricsType: metrics.contentType,
     loopbackOnly: config.loopbackOnly,

@@ -17,6 +17,8 @@ const startAgain = (log: Logger, installation: string): void => {
 };
 
 export interface MachineCare {
+  /** The broker's time at the last sign of life, in Unix ms. */
+  brokerTime(): number;
   /** Takes nothing more on; what this worker holds is cared for still. */
   stopAdopting(): void;
   /** Gives no more signs of life. What is let go now is safe from other machines for a while. */
@@ -48,6 +50,7 @@ export const startMachineCare = async (
   const pulse = await startSignOfLife({
     beat: async () => {
       const heard = await store.adoptions.beat(claimant, installation);
+      context.pastGate.heard(heard.went_back_at);
       if (heard.installation !== installation) startAgain(log, heard.installation);
       return heard;
     },
@@ -65,6 +68,7 @@ export const startMachineCare = async (
   });
   const housekeeping = await startHousekeeping({ context, pulse, adopt: adoption.pass });
   return {
+    brokerTime: () => pulse.brokerTime,
     stopAdopting() {
       open = false;
       housekeeping.close();

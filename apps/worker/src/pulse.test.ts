@@ -3,8 +3,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogBook } from '../test/fakes.js';
 import { BEAT_MS, type SignOfLife, startSignOfLife } from './pulse.js';
 
-beforeEach(() => void vi.useFakeTimers());
+beforeEach(() => {
+  vi.useFakeTimers();
+  ahead_ms = 0;
+});
 afterEach(() => void vi.useRealTimers());
+
+/** What a broker's clock shows beside ours. */
+let ahead_ms = 0;
 
 type Answer = Partial<Pulse> & { after_ms?: number; refused?: boolean };
 
@@ -17,7 +23,7 @@ const open = async (first: Answer = {}) => {
     const { after_ms = 0, refused = false, other_engines = 0, silent = [] } = answer.now;
     if (after_ms > 0) await new Promise((resolve) => setTimeout(resolve, after_ms));
     if (refused) throw new Error('OOM');
-    return { at: 1_000, installation: 'i', other_engines, silent };
+    return { at: Date.now() + ahead_ms, installation: 'i', other_engines, went_back_at: null, silent };
   });
   const pulse = await startSignOfLife({
     beat,
@@ -149,6 +155,30 @@ describe('a steady broker', () => {
     await pass(BEAT_MS);
     expect(pulse.steadyFor()).toBe(0);
     vi.restoreAllMocks();
+    pulse.close();
+  });
+
+  it.each([3_600_000, -3_600_000, 5_000, -5_000])('is not one whose clock was set by %i ms', async (jump) => {
+    const { pulse, answer, silences, book } = await open();
+    await untilSteady(pulse);
+    ahead_ms = jump;
+    answer.now = { silent: ['b'] };
+    await pass(BEAT_MS);
+    expect([pulse.steadyFor(), silences]).toEqual([0, [0]]);
+    expect(book.find("the broker's clock was set")).toBe(1);
+    await pass(3 * BEAT_MS);
+    expect(pulse.steadyFor()).toBe(3 * BEAT_MS);
+    pulse.close();
+  });
+
+  it('may have a clock of its own that is not quite ours', async () => {
+    const { pulse, book } = await open();
+    for (let beats = 0; beats < 20; beats += 1) {
+      ahead_ms += beats % 2 ? 900 : -900;
+      await pass(BEAT_MS);
+    }
+    expect(pulse.steadyFor()).toBe(20 * BEAT_MS);
+    expect(book.find("the broker's clock")).toBe(0);
     pulse.close();
   });
 

@@ -2,6 +2,8 @@ import type { Adoptions, Pulse } from '@berth/store';
 import type { Logger } from 'pino';
 
 export const BEAT_MS = 1_000;
+/** By how much more than the calls' own time the broker's clock and ours may drift apart from one beat to the next. */
+const DRIFT_MS = 1_000;
 /** An answer that took longer came from a broker, or to a process, that had stood still. */
 const PROMPT_MS = 2_000;
 
@@ -36,12 +38,14 @@ export interface SignOfLifeOptions {
  * an outage every lease looks lapsed, and the living must have their chance to renew first; so whoever takes jobs away from others asks
  * first for how long the broker has answered steadily. A connection that stays open tells nothing: a broker that was stopped and goes
  * on keeps its connections, and one that is full answers but writes nothing. So a beat is a write, and a slow answer, a refusal, or a
- * pause between two beats starts the count again. The first beat has been taken when this returns.
+ * pause between two beats starts the count again. So does a clock of the broker that was set: its leases look lapsed then, and each owner
+ * must have had its chance to renew by the new time. The first beat has been taken when this returns.
  */
 export const startSignOfLife = async (options: SignOfLifeOptions): Promise<SignOfLife> => {
   const { beat, onSilent, now, log } = options;
   let steadySince = now();
   let lastAsked = now();
+  let lastAnswered = now();
   let brokerTime = 0;
   let otherEngines = 0;
   let beating = false;
@@ -49,8 +53,13 @@ export const startSignOfLife = async (options: SignOfLifeOptions): Promise<SignO
   const steadyFor = (): number => (now() - lastAsked > BEAT_MS + PROMPT_MS ? 0 : now() - steadySince);
   const hear = (pulse: Pulse, asked: number): void => {
     const answered = now();
-    if (answered - asked > PROMPT_MS || asked - lastAsked > BEAT_MS + PROMPT_MS) steadySince = answered;
+    const passed = pulse.at - brokerTime;
+    const drifted = passed > answered - lastAsked + DRIFT_MS || passed < asked - lastAnswered - DRIFT_MS;
+    const jumped = drifted && brokerTime > 0;
+    if (jumped) log.warn({ passed_ms: passed, ms: asked - lastAsked }, "the broker's clock was set");
+    if (jumped || answered - asked > PROMPT_MS || asked - lastAsked > BEAT_MS + PROMPT_MS) steadySince = answered;
     lastAsked = asked;
+    lastAnswered = answered;
     otherEngines = pulse.other_engines;
     brokerTime = pulse.at;
     if (pulse.silent.length > 0) onSilent(steadyFor());

@@ -1,6 +1,7 @@
 import type { JobRecord } from '@berth/store';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createFakeClaims, createLogBook, toClaim } from '../test/fakes.js';
+import { createDeadlineClock } from './deadline-clock.js';
 import { FENCE_AFTER_MS } from './fence.js';
 import { keepLeases } from './leases.js';
 import { reconcile } from './reconcile.js';
@@ -19,7 +20,8 @@ const open = async (jobs: string[], deadline = 4_000_000_000) => {
   const book = createLogBook();
   const leases = keepLeases(createFakeClaims().claims, book.log);
   onTestFinished(() => leases.close());
-  const options = { runtime, leases, readJob: async (): Promise<JobRecord | null> => null, log: book.log };
+  const readJob = async (): Promise<JobRecord | null> => null;
+  const options = { runtime, leases, readJob, clock: createDeadlineClock(), log: book.log };
   const start = async (job_id: string) => {
     const found = (await runtime.list()).find((one) => one.name === job_id);
     await runtime.open(found?.id ?? '').start(() => {});

@@ -1,6 +1,7 @@
 import { judgeContainer } from '@berth/domain';
 import type { JobRecord } from '@berth/store';
 import type { Logger } from 'pino';
+import type { DeadlineClock } from './deadline-clock.js';
 import { FENCE_AFTER_MS } from './fence.js';
 import type { Leases } from './leases.js';
 import type { ContainerRuntime, ContainerSummary } from './runtime/container-runtime.js';
@@ -11,6 +12,7 @@ export interface ReconcileOptions {
   runtime: ContainerRuntime;
   leases: Leases;
   readJob: (job_id: string) => Promise<JobRecord | null>;
+  clock: DeadlineClock;
   log: Logger;
 }
 
@@ -21,15 +23,18 @@ export interface ReconcileOptions {
  * `suspects` are the containers that the last pass found superfluous; returns those of this one.
  */
 export const reconcile = async (options: ReconcileOptions, suspects: ReadonlySet<string>): Promise<Set<string>> => {
-  const { runtime, leases, readJob, log } = options;
+  const { runtime, leases, readJob, clock, log } = options;
   const next = new Set<string>();
-  for (const found of await runtime.list()) {
+  const all = await runtime.list();
+  clock.look(all.map(({ id }) => id));
+  for (const found of all) {
+    const now = clock.now(found.id);
     const { job_id, epoch } = found.labels;
     if (leases.find(job_id)?.claim.epoch === epoch) {
       if (found.paused) await goOn(found.id, options);
       continue;
     }
-    const verdict = judgeContainer(toFound(found), await readJob(job_id), Date.now());
+    const verdict = judgeContainer(toFound(found), await readJob(job_id), now);
     if (verdict === 'keep') continue;
     if (verdict === 'superfluous' && !suspects.has(found.id)) {
       next.add(found.id);

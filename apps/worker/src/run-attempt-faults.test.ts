@@ -57,6 +57,35 @@ describe('a fault', () => {
     expect(onEngineFault).toHaveBeenCalledTimes(1);
   });
 
+  it.each<[string, Play]>([
+    ['creating', { runtime: () => ({ create: down, isFit: async () => false }) }],
+    ['starting', { program: { refused: 128, refused_for_now: true }, runtime: () => ({ isFit: async () => false }) }],
+    ['pulling', { images: 'unreachable', runtime: () => ({ isFit: async () => false }) }],
+  ])('of an engine that is there and starts nothing at all costs nothing either: %s', async (_name, play) => {
+    const { run, record, engine, onEngineFault } = setUp(play);
+    await run();
+    expect(settled(record.settlements)).toMatchObject({ type: 'released', cause: null, message: null });
+    expect(onEngineFault).toHaveBeenCalled();
+    expect(engine.containers.size).toBe(0);
+  });
+
+  it('of a registry is none of the engine', async () => {
+    const { run, record, onEngineFault } = setUp({ images: 'unreachable' });
+    await run();
+    expect(settled(record.settlements)).toMatchObject({ type: 'failed', cause: 'image_pull_failed' });
+    expect(onEngineFault).not.toHaveBeenCalled();
+  });
+
+  it('of the job itself is not tried out', async () => {
+    const isFit = vi.fn(async () => false);
+    const { run, record, onEngineFault } = setUp({
+      runtime: () => ({ create: fault('start_failed', 'bad workdir'), isFit }),
+    });
+    await run();
+    expect(settled(record.settlements)).toMatchObject({ type: 'failed', cause: 'start_failed' });
+    expect([isFit, onEngineFault].map((fn) => fn.mock.calls.length)).toEqual([0, 0]);
+  });
+
   it('of the engine before anything could run does not hide a cancel', async () => {
     const { run, record, leases } = setUp({
       runtime: () => ({

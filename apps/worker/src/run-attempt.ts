@@ -13,6 +13,7 @@ import {
 } from './attempt.js';
 import { toContainerOptions } from './attempt-options.js';
 import type { Hold, Leave } from './hold.js';
+import { requireKnownSpec } from './known-spec.js';
 import { findOwnContainer, isAnswering, removeOlderEpochs } from './own-containers.js';
 import { type Container, type ContainerOptions, RuntimeFault } from './runtime/container-runtime.js';
 import { settleAttempt, toSettlement } from './settle-attempt.js';
@@ -76,8 +77,10 @@ const play = async (attempt: Attempt, context: AttemptContext, adoption?: Adopti
   } catch (error) {
     if (error instanceof RuntimeFault) {
       context.log.warn({ err: error }, 'the attempt met a fault');
-      if (error.code === 'engine_unavailable') context.onEngineFault();
-      return { outcome: toOutcomeOfFault(error), evidence: null, unbegun: await isUnbegun(attempt, error, context) };
+      if (isEngines(error)) context.onEngineFault();
+      const has_begun = attempt.begun || typeof adoption?.ran_ms === 'number';
+      const unbegun = !has_begun && (await isEngineUnfit(error, context)) && attempt.hold.request === undefined;
+      return { outcome: toOutcomeOfFault(error), evidence: null, unbegun };
     }
     context.log.error({ err: error }, 'a bug in the worker ended an attempt; the job is started again');
     return { outcome: { kind: 'engine_restarted' }, evidence: null };
@@ -85,11 +88,20 @@ const play = async (attempt: Attempt, context: AttemptContext, adoption?: Adopti
 };
 
 /**
- * An engine that is away costs a job nothing. One that is there and refuses does, as every platform fault: it would refuse again and again,
- * and the job would go round for ever.
+ * Whether the engine is away, or is there and cannot start any container at all: its disk is full, say. That costs a job which has not begun
+ * nothing, and no more are taken until it is over. An engine that only refuses this one does, as every platform fault: it would refuse
+ * again and again, and the job would go round for ever.
  */
-const isUnbegun = async ({ begun, hold }: Attempt, { code }: RuntimeFault, { runtime }: AttemptContext) =>
-  code === 'engine_unavailable' && !begun && hold.request === undefined && !(await isAnswering(runtime));
+const isEngineUnfit = async (fault: RuntimeFault, { runtime, onEngineFault }: AttemptContext) => {
+  if (!isEngines(fault) && !fault.retryable) return false;
+  const unfit = !(await isAnswering(runtime)) || !(await runtime.isFit());
+  if (unfit && !isEngines(fault)) onEngineFault();
+  return unfit;
+};
+
+/** Neither the job nor a registry is to blame. */
+const isEngines = ({ code, retryable }: RuntimeFault): boolean =>
+  code === 'engine_unavailable' || (code === 'start_failed' && retryable);
 
 const goOn = async (attempt: Attempt, context: AttemptContext, adoption: Adoption): Promise<Played | 'left'> => {
   if (adoption.doomed) return giveUp(attempt, context);
@@ -102,6 +114,7 @@ const begin = async (attempt: Attempt, context: AttemptContext): Promise<Played 
   const { hold } = attempt;
   const { claim } = hold;
   const { runtime } = context;
+  requireKnownSpec(claim.spec);
   const image = await unlessStopped(hold, runtime.resolveImage(claim.spec.image));
   if (image === 'stopped') return toStopped(hold);
   attempt.image_digest = image.digest;

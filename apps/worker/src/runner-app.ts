@@ -31,6 +31,8 @@ const TOO_DEEP: RequestDetail = {
 
 export interface RunnerAppOptions {
   execute: Execute;
+  /** Why nothing is begun now, and what to do; undefined: it is. */
+  findRefusal: () => string | undefined;
   renderMetrics: () => Promise<string>;
   metricsType: string;
   loopbackOnly: boolean;
@@ -63,8 +65,10 @@ const readText = async (body: ReadableStream<Uint8Array> | null): Promise<string
 };
 
 const handleExecute =
-  (execute: Execute) =>
+  ({ execute, findRefusal }: Pick<RunnerAppOptions, 'execute' | 'findRefusal'>) =>
   async (c: Context): Promise<Response> => {
+    const refusal = findRefusal();
+    if (refusal !== undefined) return c.json({ detail: refusal }, 503, { 'retry-after': '10' });
     const text = await readText(c.req.raw.body);
     if (text === undefined) return c.json({ detail: `The body is larger than ${MAX_BODY_BYTES / 1024} KiB` }, 413);
     const { body, details: unreadable } = parseBody(text, c.req.header('content-type'));
@@ -90,7 +94,7 @@ const refuseMisuse: MiddlewareHandler<Bindings> = async (c, next) => {
 
 /** The runner's wire format on the worker's own port, errors as FastAPI sends them. */
 export const createRunnerApp = (options: RunnerAppOptions): Hono<Bindings> => {
-  const { execute, renderMetrics, metricsType, loopbackOnly, log } = options;
+  const { renderMetrics, metricsType, loopbackOnly, log } = options;
   const app = new Hono<Bindings>();
   app.use(refuseMisuse);
   app.use(async (c, next) => {
@@ -101,7 +105,7 @@ export const createRunnerApp = (options: RunnerAppOptions): Hono<Bindings> => {
   });
   app.get('/health', (c) => c.json({ status: 'healthy', service: 'runner' }));
   app.get('/metrics', async (c) => c.text(await renderMetrics(), 200, { 'content-type': metricsType }));
-  app.post('/execute', handleExecute(execute));
+  app.post('/execute', handleExecute(options));
   for (const [path, allow] of [
     ['/health', 'GET'],
     ['/metrics', 'GET'],

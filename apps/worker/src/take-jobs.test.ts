@@ -53,7 +53,8 @@ const startLoop = (claim: () => Promise<ClaimReply>, room = createRoom(), gate =
   const ran: Claim[] = [];
   const book = createLogBook();
   const run = async (one: Claim) => void ran.push(one);
-  const loop = takeJobs({ className: 'small', consumer, claims, claimant, room, gate, run, log: book.log });
+  const options = { className: 'small', consumer, claims, claimant, room, gate, run, log: book.log };
+  const loop = takeJobs({ ...options, onWentBack: (at) => void ended.push(`went back ${at}`) });
   const stop = async () => {
     consumer.stopTaking();
     room.close();
@@ -113,6 +114,26 @@ describe('takeJobs', () => {
     }
   });
 
+  it('hands a message back to a broker that has gone back, and tells of it before it asks at the gate again', async () => {
+    let shut: Promise<void> | undefined;
+    const seen = defer();
+    const loop = startLoop(
+      async () => {
+        if (shut !== undefined) return { kind: 'claimed', claim: toClaim() };
+        shut = seen.promise;
+        return { kind: 'went_back', at: 7 };
+      },
+      createRoom(),
+      { passed: async () => shut },
+    );
+    for (let i = 0; i < 3; i += 1) await settle();
+    expect([loop.ended, loop.ran]).toEqual([['went back 7', 'handed back'], []]);
+    seen.resolve();
+    await settle();
+    expect(loop.ran).toHaveLength(1);
+    await loop.stop();
+  });
+
   it('postpones a job that is too big for this machine', async () => {
     const loop = startLoop(async () => ({ kind: 'too_big' }));
     await settle();
@@ -124,6 +145,13 @@ describe('takeJobs', () => {
     const loop = startLoop(async () => ({ kind: 'gone', state: 'cancelled' }));
     await settle();
     expect(loop.ended).toEqual(['completed cancelled']);
+    await loop.stop();
+  });
+
+  it('fails a message of a job that there is not, so that it stands on the board', async () => {
+    const loop = startLoop(async () => ({ kind: 'gone', state: 'missing' }));
+    await settle();
+    expect(loop.ended).toEqual(['failed missing']);
     await loop.stop();
   });
 

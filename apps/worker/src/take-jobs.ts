@@ -1,4 +1,4 @@
-import type { Consumer, Delivery } from '@berth/queue';
+import type { BoardNote, Consumer, Delivery } from '@berth/queue';
 import type { Claimant, Claims } from '@berth/store';
 import type { Logger } from 'pino';
 import type { EngineGate } from './engine-gate.js';
@@ -15,6 +15,8 @@ export interface TakeJobsOptions {
   claimant: Claimant;
   room: Room;
   gate: Pick<EngineGate, 'passed'>;
+  /** The broker refused a claim because it has gone back, since then in Unix ms: the gate should be shut. */
+  onWentBack: (at: number) => void;
   /** Runs a claimed job to its end; the loop does not wait for it. It must not reject. */
   run: RunningAttempts['run'];
   log: Logger;
@@ -47,7 +49,7 @@ export const takeJobs = async (options: TakeJobsOptions): Promise<void> => {
 };
 
 const takeJob = async (delivery: Delivery, options: TakeJobsOptions): Promise<void> => {
-  const { className, claims, claimant, room, run } = options;
+  const { className, claims, claimant, room, run, onWentBack } = options;
   const before = room.signals;
   const reply = await claims.claim(delivery.message.job_id, claimant);
   switch (reply.kind) {
@@ -60,10 +62,18 @@ const takeJob = async (delivery: Delivery, options: TakeJobsOptions): Promise<vo
       await delivery.handBack();
       await room.changed(before);
       return;
+    case 'went_back':
+      onWentBack(reply.at);
+      await delivery.handBack();
+      return;
     case 'too_big':
       await delivery.postpone(TOO_BIG_MS);
       return;
     case 'gone':
-      await delivery.complete({ state: reply.state, node: claimant.node, exit_code: null, cause: null });
+      await endUnclaimed(delivery, { state: reply.state, node: claimant.node, exit_code: null, cause: null });
   }
 };
+
+/** A message of a job that there is not stands as failed on the board. */
+const endUnclaimed = (delivery: Delivery, note: BoardNote): Promise<void> =>
+  note.state === 'missing' ? delivery.fail(note) : delivery.complete(note);

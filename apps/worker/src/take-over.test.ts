@@ -121,6 +121,7 @@ describe('the time of an adopted job', () => {
   it('goes on, and is not begun anew', async () => {
     const it = setUp({ program: { until: never }, spec: { timeout_seconds: 60 } });
     await it.place('started');
+    await vi.advanceTimersByTimeAsync(50_000);
     const ending = it.adopt({ ran_ms: 50_000 });
     await vi.advanceTimersByTimeAsync(9_900);
     expect(it.steps).toEqual(['container followed']);
@@ -134,6 +135,22 @@ describe('the time of an adopted job', () => {
       'container removed',
     ]);
     expect(settled(it.record.settlements).cause).toBe('timeout');
+  });
+
+  it.each([
+    ["the broker's", { by_broker_ms: 3_600_000, by_machine_ms: 0 }],
+    ["the machine's", { by_broker_ms: 0, by_machine_ms: 3_600_000 }],
+  ])('is not over because %s clock was set', async (_whose, { by_broker_ms, by_machine_ms }) => {
+    const it = setUp({ program: { until: never }, spec: { timeout_seconds: 60 } });
+    await it.place('started');
+    await vi.advanceTimersByTimeAsync(50_000);
+    vi.setSystemTime(Date.now() + by_machine_ms);
+    const ending = it.adopt({ ran_ms: 50_000 + by_broker_ms });
+    await vi.advanceTimersByTimeAsync(8_900);
+    expect(it.steps).toEqual(['container followed']);
+    await vi.advanceTimersByTimeAsync(2_200);
+    await ending;
+    expect(it.steps).toContain('intend timeout');
   });
 
   it.each(['timeout', 'cancel'] as const)(

@@ -21,6 +21,8 @@ import { pause, within } from './waiting.js';
 const ASK_AGAIN_MS = 1_000;
 const MOST_TRIES = 30;
 const DIGEST_LIMIT_MS = 2_000;
+/** The label of a container tells when it was started no better than this. */
+const CLOCKS_AGREE_MS = 10_000;
 
 /**
  * Goes on with an epoch that was begun, as far as the engine shows that it came. A container that runs or has ended is followed to its
@@ -43,7 +45,9 @@ export const takeOver = async (
   if (ran_ms === null) attempt.noted = noteStart(attempt, context);
   context.log.info({ container: found.container.id, ran_ms }, 'took over a container');
   const { container, deadline_ms } = found;
-  return watchToEnd(attempt, container, { context, ran_ms: ran_ms ?? toRanMs(hold.claim, deadline_ms), deadline_ms });
+  const by_label = toRanMs(hold.claim, deadline_ms);
+  const agrees = ran_ms !== null && ran_ms < by_label + CLOCKS_AGREE_MS;
+  return watchToEnd(attempt, container, { context, ran_ms: agrees ? ran_ms : by_label, deadline_ms });
 };
 
 /** The container goes before the record hears of it: another machine may claim the job at once. */
@@ -60,7 +64,11 @@ export const giveUp = async (attempt: Attempt, context: AttemptContext): Promise
   return { outcome: { kind: 'node_lost', message: 'Its workers died as soon as they had it.' }, evidence: null };
 };
 
-/** For how long it has run where nobody took note: its deadline was set a moment before its start. */
+/**
+ * For how long it has run by this machine's clock: its deadline was set a moment before its start. The broker's clock says it too, where it took
+ * note of the start, and to a fraction of a second, but it may have been set meanwhile. Where the two differ much, the shorter time counts:
+ * what is let run for too long meets its deadline.
+ */
 const toRanMs = ({ spec }: Claim, deadline_ms: number): number =>
   Math.max(0, spec.timeout_seconds * 1000 - (toTimeUp(spec, deadline_ms) - Date.now()));
 

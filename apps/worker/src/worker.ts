@@ -28,13 +28,13 @@ const LEAVE_LIMIT_MS = 1_500;
 const BROKER_LIMIT_MS = 500;
 
 export const startWorker = async (context: WorkerContext): Promise<RunningWorker> => {
-  const { config, store, leases, room, gate, log, node, engine, capacity, served } = context;
+  const { config, store, leases, room, gate, pastGate, log, node, engine, capacity, served } = context;
   const claimant: Claimant = { worker: config.worker, engine: engine.id, node, capacity };
-  const startedAt = Date.now();
   const attempts = createRunningAttempts(context);
   const care = await startMachineCare(context, claimant, attempts);
+  const started_at = care.brokerTime();
   const loops = startClassLoops(context, claimant, attempts);
-  const heartbeat = startHeartbeat(store.workers, () => toHeartbeat(context, startedAt), log);
+  const heartbeat = startHeartbeat(store.workers, () => toHeartbeat(context, started_at, care.brokerTime()), log);
   if (served.length === 0) log.warn({ capacity }, 'this machine is too small for every class and will take no jobs');
   log.info({ node, capacity, classes: served.map((c) => c.name), oci_runtime: engine.oci_runtime }, 'worker ready');
 
@@ -58,6 +58,7 @@ export const startWorker = async (context: WorkerContext): Promise<RunningWorker
     loops.stopTaking();
     room.close();
     gate.close();
+    pastGate.close();
     care.stopAdopting();
     await endAttempts();
     await within(BROKER_LIMIT_MS, heartbeat.close());
@@ -91,15 +92,19 @@ const createStopMode = () => {
   };
 };
 
-const toHeartbeat = ({ config, node, engine, capacity, served, leases }: WorkerContext, started_at: number) => ({
-  worker: config.worker,
-  node,
-  engine: engine.id,
-  version: VERSION,
-  engine_version: engine.version,
-  oci_runtime: engine.oci_runtime,
-  capacity,
-  classes: served.map((c) => c.name),
-  running: leases.size,
-  started_at,
-});
+const toHeartbeat = (context: WorkerContext, started_at: number, at: number) => {
+  const { config, node, engine, capacity, served, leases } = context;
+  return {
+    worker: config.worker,
+    node,
+    engine: engine.id,
+    version: VERSION,
+    engine_version: engine.version,
+    oci_runtime: engine.oci_runtime,
+    capacity,
+    classes: served.map((c) => c.name),
+    running: leases.size,
+    started_at,
+    at,
+  };
+};

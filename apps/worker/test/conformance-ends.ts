@@ -86,12 +86,18 @@ export const describeEnds = (name: string, subject: Subject): void => {
       await container.unpause();
     });
 
+    test('stop without a grace time is not polite', async () => {
+      const { container } = await startNew(open(), PROGRAMS.sleeper);
+      await container.stop(0);
+      expect(await container.ended()).toMatchObject({ exit_code: 137, memory: FINE, outside_signal: null });
+    });
+
     test('what stands still can be stopped and removed; what is gone can be paused', async () => {
       const runtime = open();
       const { container } = await startNew(runtime, PROGRAMS.sleeper);
       await container.pause();
-      await container.stop(0);
-      expect(await container.ended()).toMatchObject({ kind: 'exited', exit_code: expect.any(Number) });
+      await container.stop(10);
+      expect(await container.ended(), 'it takes no TERM').toMatchObject({ kind: 'exited', exit_code: 137 });
       const other = await startNew(runtime, PROGRAMS.sleeper);
       await other.container.pause();
       await other.container.remove();

@@ -10,6 +10,7 @@ let server: Awaited<ReturnType<typeof openServer>>;
 beforeAll(async () => {
   const app = createRunnerApp({
     execute: async () => ({ value: NOTHING }),
+    findRefusal: () => undefined,
     renderMetrics: async () => '',
     metricsType: 'text/plain',
     loopbackOnly: true,

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import type { ContainerOptions } from '../src/runtime/container-runtime.js';
 import { createDockerRuntime } from '../src/runtime/docker/docker-runtime.js';
-import { IMAGE, PROGRAMS, toOptions } from './conformance.js';
+import { IMAGE, MISSING_IMAGE, PROGRAMS, toOptions } from './conformance.js';
 
 const installation = `test-${randomUUID()}`;
 const image = `${installation}:latest`;
@@ -82,5 +84,22 @@ test('an engine that lacks its own program is not the job’s fault', async () =
   const made = runtime.create(toOptions(PROGRAMS.hello, installation));
   await expect(made).rejects.toMatchObject({ code: 'engine_unavailable', retryable: true });
   expect(await runtime.list()).toEqual([]);
+  expect(await runtime.isFit()).toBe(false);
+  await runtime.close();
+});
+
+test('an engine that has nothing to be tried out with is taken to be fit', async () => {
+  const runtime = createDockerRuntime({ installation, probe_image: MISSING_IMAGE });
+  expect(await runtime.isFit()).toBe(true);
+  await runtime.close();
+});
+
+test('an engine shows that it is fit, and keeps nothing of it', async () => {
+  const runtime = createDockerRuntime({ installation, probe_image: IMAGE });
+  const events = await docker.getEvents({ filters: JSON.stringify({ event: ['destroy'], label: ['berth.room'] }) });
+  const destroyed = once(events, 'data');
+  expect(await runtime.isFit()).toBe(true);
+  await destroyed;
+  (events as Readable).destroy();
   await runtime.close();
 });

@@ -22,8 +22,14 @@ export const createWorkerMetrics = () => {
     help: 'Running attempts that this worker took over from another one of its machine.',
     registers,
   });
+  const wentBack = new Gauge({
+    name: 'berth_worker_broker_went_back',
+    help: 'Whether Redis is known to have gone back to an older state, so that this worker begins no jobs.',
+    registers,
+  });
   return {
     contentType: registry.contentType,
+    brokerWentBack: (yes: boolean): void => wentBack.set(yes ? 1 : 0),
     attemptStarted(fromAnother: boolean): void {
       running.inc();
       if (fromAnother) adopted.inc();

@@ -1,4 +1,4 @@
-import { type Job, UnrecoverableError, Worker } from 'bullmq';
+import { type Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type Message, messageSchema } from './message.js';
 
@@ -52,9 +52,20 @@ const WAIT_SECONDS = 5;
 const RETRY_MS = 500;
 const BOARD_METRIC_MINUTES = 24 * 60;
 
+/** What is no JSON is given as a message that says nothing: BullMQ throws, and then it would come back for ever. */
+class LenientWorker extends Worker {
+  protected override createJob(found: JobJson, id: string): Job {
+    try {
+      return super.createJob(found, id);
+    } catch {
+      return super.createJob({ ...found, data: '{}' }, id);
+    }
+  }
+}
+
 export const openConsumer = (options: ConsumerOptions): Consumer => {
   const { className, redis, prefix, worker: name, onError, lock_ms = LOCK_MS } = options;
-  const worker = new Worker(className, null, {
+  const worker = new LenientWorker(className, null, {
     connection: redis,
     prefix,
     name,

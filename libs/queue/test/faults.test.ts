@@ -22,6 +22,21 @@ describe('a message that is none of ours', () => {
   );
 });
 
+describe('a message that is no JSON', () => {
+  it('fails on the board, and the next one is taken', async () => {
+    const { redis, producer, openWorker, errors } = openTestQueue('faults');
+    const queue = producer.queues[0];
+    await queue?.add('garbled', {}, { jobId: 'garbled-1', priority: 1 });
+    await redis.hset(queue?.toKey('garbled-1') ?? '', 'data', '{"job_id":');
+    await producer.add('small', [toOutgoing('good')]);
+    const delivery = await takeWithin(openWorker('w1'), 4_000);
+    expect(delivery.message.job_id).toBe('good');
+    await delivery.complete(DONE);
+    expect(await queue?.getFailedCount()).toBe(1);
+    expect(errors).toEqual([]);
+  });
+});
+
 describe('a message whose lock was lost', () => {
   it('is ended without harm by whoever had it, and reported', async () => {
     const { redis, producer, openWorker, prefix, errors } = openTestQueue('faults');

@@ -1,4 +1,5 @@
 import type { JobSpec } from '@berth/domain';
+import { type BrokerPast, toWentBackAt } from './broker-past.js';
 import { type Claim, type Claimant, type Held, LEASE_MS, type RecordedIntent, toPairs } from './claims.js';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
@@ -38,6 +39,8 @@ export interface Pulse {
   installation: string;
   /** Engines beside its own that have had a worker lately. */
   other_engines: number;
+  /** Since when the broker is known to have gone back to an older state, in Unix ms. Null: it is not. */
+  went_back_at: number | null;
   /** Workers of its own engine that have fallen silent. */
   silent: string[];
 }
@@ -62,12 +65,12 @@ const toAdoption = (job_id: string, owner: string, reply: string[]): Adoption =>
 };
 
 /** How running jobs change hands between the workers of one engine. Each call is one script; a repeat of any of them is harmless. */
-export const createAdoptions = (scripts: Scripts) => ({
+export const createAdoptions = (scripts: Scripts, past: BrokerPast) => ({
   /** Takes over a running job of another worker of the same engine. Undefined: it is in good hands, or has ended. */
   async adopt(job_id: string, by: Pick<Claimant, 'worker' | 'engine' | 'node'>): Promise<Adoption | undefined> {
     const who = [job_id, by.worker, by.engine, by.node] as const;
     const limits = [LEASE_MS, SILENT_MS, EARLY_DEATH_MS, EARLY_DEATHS_BEFORE_START, EARLY_DEATHS] as const;
-    const reply = (await scripts.run('adopt', ...who, ...limits)) as string[];
+    const reply = (await scripts.run('adopt', ...who, ...limits, past.seen)) as string[];
     return reply[0] === 'adopted' || reply[0] === 'doomed' ? toAdoption(job_id, by.worker, reply) : undefined;
   },
 
@@ -83,9 +86,11 @@ export const createAdoptions = (scripts: Scripts) => ({
 
   /** A sign of life. Throws where the broker does not take writes. */
   async beat(by: Pick<Claimant, 'worker' | 'engine'>, installation: string): Promise<Pulse> {
-    const reply = await scripts.run('beat', by.engine, by.worker, SILENT_MS, ENGINE_REMEMBERED_MS, installation);
-    const [at, present, other_engines, ...silent] = reply as [number, string, number, ...string[]];
-    return { at, installation: present, other_engines, silent };
+    const limits = [SILENT_MS, ENGINE_REMEMBERED_MS] as const;
+    const reply = await scripts.run('beat', by.engine, by.worker, ...limits, installation, past.seen);
+    const [at, present, other_engines, beats, back, ...silent] = reply as [number, string, number, number, ...string[]];
+    past.heard(beats);
+    return { at, installation: present, other_engines, went_back_at: toWentBackAt(back ?? ''), silent };
   },
 });
 

@@ -8,6 +8,7 @@ import {
   MAX_RESTARTS,
   type Resources,
 } from '@berth/domain';
+import type { BrokerPast } from './broker-past.js';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
 
@@ -42,7 +43,9 @@ export type ClaimReply =
   | { kind: 'claimed'; claim: Claim }
   | { kind: 'no_room'; ask: Resources }
   | { kind: 'too_big' }
-  | { kind: 'gone'; state: string };
+  | { kind: 'gone'; state: string }
+  /** The broker is known to have gone back to an older state, since then (Unix ms): nothing is begun. */
+  | { kind: 'went_back'; at: number };
 
 /** How an epoch ended. `type` is one of the edges out of `running`. */
 export interface Settlement {
@@ -98,13 +101,14 @@ const toClaimReply = (job_id: string, owner: string, reply: string[]): ClaimRepl
     return { kind, claim: { ...claim, spec: JSON.parse(c) as JobSpec } };
   }
   if (kind === 'no_room') return { kind, ask: { centicpus: Number(a), memory_mb: Number(b), gpus: Number(c) } };
+  if (kind === 'went_back') return { kind, at: Number(a) };
   return kind === 'too_big' ? { kind } : { kind: 'gone', state: a };
 };
 
 export const toPairs = (held: Held[]): (string | number)[] => held.flatMap(({ job_id, epoch }) => [job_id, epoch]);
 
 /** What a worker asks of the record of a job that it claims or owns. Each call is one script; a repeat of any of them is harmless. */
-export const createClaims = (scripts: Scripts) => ({
+export const createClaims = (scripts: Scripts, past: BrokerPast) => ({
   /** `call` names this call, so that a repeat of it gets the same answer. */
   async claim(job_id: string, by: Claimant, call: string = randomUUID()): Promise<ClaimReply> {
     const { centicpus, memory_mb, gpus } = by.capacity;
@@ -119,6 +123,7 @@ export const createClaims = (scripts: Scripts) => ({
       gpus,
       LEASE_MS,
       call,
+      past.seen,
     );
     return toClaimReply(job_id, by.worker, reply as string[]);
   },

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { createAdoptions } from './adoptions.js';
 import { createBacklog } from './backlog.js';
+import { createBrokerPast, readWentBack } from './broker-past.js';
 import { readBrokerState } from './broker-state.js';
 import { createClaims } from './claims.js';
 import { readJobTotals } from './counters.js';
@@ -16,6 +17,7 @@ import { createWorkerRegistry } from './worker-registry.js';
 
 export * from './adoptions.js';
 export * from './backlog.js';
+export { toWentBackProblem } from './broker-past.js';
 export * from './broker-state.js';
 export * from './channels.js';
 export * from './claims.js';
@@ -36,12 +38,13 @@ export * from './worker-registry.js';
 export const createStore = (redis: Redis, prefix: string) => {
   const keys = createKeys(prefix);
   const scripts = createScripts(redis, prefix);
+  const past = createBrokerPast();
   return {
     keys,
     jobs: createJobStore(redis, keys, scripts),
     list: createJobList(redis, keys),
-    claims: createClaims(scripts),
-    adoptions: createAdoptions(scripts),
+    claims: createClaims(scripts, past),
+    adoptions: createAdoptions(scripts, past),
     backlog: createBacklog(scripts),
     logs: createLogStore(redis, keys, scripts),
     workers: createWorkerRegistry(redis, keys),
@@ -49,6 +52,7 @@ export const createStore = (redis: Redis, prefix: string) => {
     readTotals: () => readJobTotals(redis, keys),
     readPendingAsks: () => readPendingAsks(redis, keys),
     readBrokerState: () => readBrokerState(redis),
+    readWentBack: () => readWentBack(scripts, past),
     readInstallation: () => readInstallation(redis, keys),
     /** Throws where the broker does not answer. */
     ping: async (): Promise<void> => {

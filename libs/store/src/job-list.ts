@@ -27,7 +27,7 @@ const matches = (job: JobRecord, filter: JobFilter): boolean => {
   if (filter.format && job.format !== filter.format) return false;
   if (filter.label === undefined) return true;
   const [name = '', ...value] = filter.label.split('=');
-  return job.spec.labels[name] === value.join('=');
+  return job.spec.labels?.[name] === value.join('=');
 };
 
 const toIndexes = (keys: Keys, filter: JobFilter): string[] => {

@@ -19,6 +19,10 @@ export const createKeys = (prefix: string) => ({
   prefix,
   /** String: the random name of this installation. */
   installation: `${prefix}:installation`,
+  /** String: how many signs of life workers have given. It only grows. */
+  beats: `${prefix}:beats`,
+  /** String, Unix ms: the broker was found to have gone back to an older state, and nothing begins until a person removes this. */
+  wentBack: `${prefix}:went_back`,
   /** Hash: the record of a job. */
   job: (id: string) => `${prefix}:job:${id}`,
   /** List of JSON: the job's history from its second event on, oldest first. The first follows from the record. */

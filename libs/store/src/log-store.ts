@@ -180,10 +180,10 @@ export const createLogStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
     }
   },
 
-  /** Up to a page of pieces after the given id, oldest first; empty at the present end. */
-  async readAfter(job_id: string, after = '-'): Promise<LogEntry[]> {
+  /** Up to `count` pieces after the given id, oldest first; empty at the present end. */
+  async readAfter(job_id: string, after = '-', count = PAGE): Promise<LogEntry[]> {
     const from = after === '-' ? '-' : `(${after}`;
-    const raw = await redis.xrangeBuffer(keys.log(job_id), from, '+', 'COUNT', PAGE);
+    const raw = await redis.xrangeBuffer(keys.log(job_id), from, '+', 'COUNT', count);
     return (raw as unknown as RawEntry[]).map(toEntry);
   },
 

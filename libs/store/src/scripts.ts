@@ -14,6 +14,7 @@ const SCRIPT_NAMES = [
   'forget',
   'intend',
   'let-go',
+  'look-back',
   'orphans',
   'overdue',
   'queue-timeout',

@@ -24,21 +24,31 @@ export interface Who {
   engine: string;
 }
 
+/** The most beats that the caller has seen; absent: it does not look. */
+type Memory = { seen?: number };
+
+const wentBack = (record: RecordModel, { seen = 0 }: Memory): boolean => {
+  record.went_back ||= record.beats < seen;
+  record.beats = Math.max(record.beats, seen);
+  return record.went_back;
+};
+
 export type ClaimReply =
   | { kind: 'claimed'; epoch: number; attempt: number }
-  | { kind: 'no_room' | 'too_big' }
+  | { kind: 'no_room' | 'too_big' | 'went_back' }
   | { kind: 'gone'; state: string };
 
 export const claim = (
   record: RecordModel,
   now: number,
-  by: Who & { id: string; capacity: Resources; call: string },
+  by: Who & Memory & { id: string; capacity: Resources; call: string },
 ): ClaimReply => {
   const job = record.jobs.get(by.id);
   if (job?.state === 'running' && job.claim === by.call && job.owner === by.worker) {
     return { kind: 'claimed', epoch: job.epoch, attempt: job.attempt };
   }
   if (job?.state !== 'pending') return { kind: 'gone', state: job?.state ?? 'missing' };
+  if (wentBack(record, by)) return { kind: 'went_back' };
   if (job.due_at !== undefined && job.due_at > now) return { kind: 'gone', state: 'pending' };
   const engine = engineOf(record, by.engine);
   if (!fits(job.ask, by.capacity)) return { kind: 'too_big' };
@@ -96,10 +106,11 @@ export interface AdoptionModel {
 export const adopt = (
   record: RecordModel,
   now: number,
-  by: Who & { id: string },
+  by: Who & Memory & { id: string },
 ): AdoptionModel | 'held' | { gone: string } => {
   const job = record.jobs.get(by.id);
   if (job?.state !== 'running' || job.engine !== by.engine) return { gone: job?.state ?? 'missing' };
+  if (wentBack(record, by) && job.started_at === undefined) return 'held';
   if (job.owner !== by.worker) {
     if (!isAdoptable(record, job, now)) return 'held';
     job.owner = by.worker;
@@ -144,10 +155,12 @@ export interface PulseModel {
   /** The record's time. */
   at: number;
   other_engines: number;
+  beats: number;
+  went_back: boolean;
   silent: string[];
 }
 
-export const beat = (record: RecordModel, now: number, by: Who): PulseModel => {
+export const beat = (record: RecordModel, now: number, by: Who & Memory): PulseModel => {
   const { alive } = engineOf(record, by.engine);
   alive.set(by.worker, now);
   record.engines_seen.set(by.engine, now);
@@ -156,7 +169,9 @@ export const beat = (record: RecordModel, now: number, by: Who): PulseModel => {
   }
   const silent = [...alive].filter(([, seen]) => seen < now - SILENT_MS).map(([worker]) => worker);
   for (const [worker, seen] of alive) if (seen <= now - SILENT_NAMED_MS) alive.delete(worker);
-  return { at: now, other_engines: record.engines_seen.size - 1, silent };
+  const went_back = wentBack(record, by);
+  record.beats += 1;
+  return { at: now, other_engines: record.engines_seen.size - 1, beats: record.beats, went_back, silent };
 };
 
 export type SettleReply = { kind: 'settled' | 'stale'; state: string };

@@ -25,6 +25,9 @@ export interface RecordModel {
   dispatched: Map<string, number>;
   due: Map<string, number>;
   queue_deadlines: Map<string, number>;
+  beats: number;
+  /** It was found to have forgotten, and nobody has seen to it. In a simulation it never forgets. */
+  went_back: boolean;
   /** Told of every event, in order. */
   onEvent: (job: JobModel, type: EventType) => void;
   mutation: Mutation | undefined;
@@ -79,6 +82,8 @@ export const createRecord = (mutation?: Mutation): RecordModel => ({
   dispatched: new Map(),
   due: new Map(),
   queue_deadlines: new Map(),
+  beats: 0,
+  went_back: false,
   onEvent: () => {},
   mutation,
 });

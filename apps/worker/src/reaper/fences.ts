@@ -1,3 +1,4 @@
+import { CLOCKS, type Clocks } from '../deadline-clock.js';
 import { readLeaseFile } from '../lease-file.js';
 import type { Fence } from './judge.js';
 
@@ -5,14 +6,6 @@ export interface Fences {
   /** Undefined where no worker of this engine has left word of that installation. Rejects where its word cannot be read. */
   read(installation: string, engine: string): Promise<Fence | undefined>;
 }
-
-/** Both in ms: of the wall, and one that nobody sets. */
-export interface Clocks {
-  wall: () => number;
-  steady: () => number;
-}
-
-const CLOCKS: Clocks = { wall: Date.now, steady: () => performance.now() };
 
 /**
  * The age of a lease is the longer of two: since its time by the wall clock, which also counts while this process did not run, and

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Logger } from 'pino';
+import { createDeadlineClock } from '../deadline-clock.js';
 import { INSTALLATION_LABEL, parseLabels } from '../runtime/docker/container-labels.js';
 import { callWithin, DEADLINES } from '../runtime/docker/engine-calls.js';
 import { ignoring, toReadFault } from '../runtime/docker/faults.js';
@@ -15,7 +16,8 @@ import { type Fence, type Found, judge, type Verdict } from './judge.js';
  * - **Deadline.** What runs, or stands paused, 5 s past the deadline on its label is killed, of whatever installation. A look every
  *   2 s makes that well under the promised 15 s. Nothing is removed: the next worker reads the true end from the container.
  *   The deadline was written by a worker of the same engine, by its machine's clock, which is this one's too: a reaper runs
- *   where its engine runs. (One that reaches its engine over a network is off by what their clocks differ.)
+ *   where its engine runs. (One that reaches its engine over a network is off by what their clocks differ.) From the first look on, what
+ *   is left is counted by a clock that nobody sets.
  * - **Dead man's switch.** Where other machines may take this one's jobs over, a worker that cannot renew pauses its containers.
  *   When no worker has renewed until 7 s before the end of the lease, none is left to do so, and the reaper does. The others
  *   wait 5 s longer than the lease before they start a job anew: then two never run at once.
@@ -44,6 +46,7 @@ const LONGEST_PAUSE_MS = 5_000;
 const AT_ONCE = 8;
 
 export const createReaper = ({ docker, fences, log, only = [] }: ReaperOptions): Reaper => {
+  const clock = createDeadlineClock();
   let engine: string | undefined;
   let told = new Set<string>();
   let blind = false;
@@ -61,8 +64,9 @@ export const createReaper = ({ docker, fences, log, only = [] }: ReaperOptions):
     }
   };
 
-  const enforce = async (found: Found, saying: Set<string>): Promise<void> => {
-    const verdict = judge(found, Date.now(), await readFence(found));
+  const enforce = async (found: Found, saying: Set<string>, jumped: boolean): Promise<void> => {
+    const fence = await readFence(found);
+    const verdict = judge(found, clock.now(found.id), jumped ? undefined : fence);
     if (verdict === 'leave') return;
     const word = `${verdict} ${found.id}`;
     saying.add(word);
@@ -79,7 +83,9 @@ export const createReaper = ({ docker, fences, log, only = [] }: ReaperOptions):
         if (fences !== undefined) engine ??= await readEngineId(docker);
         const saying = new Set<string>();
         const all = await list(docker, only);
-        await inTurns(all, (found) => enforce(found, saying));
+        // A note that was fresh a moment ago looks old by a clock that was set on; whoever lives writes it anew before the next look.
+        const jumped = clock.look(all.map(({ id }) => id));
+        await inTurns(all, (found) => enforce(found, saying, jumped));
         told = saying;
       } catch (error) {
         engine = undefined;

@@ -20,7 +20,7 @@ import type { ExitReport, Network, Profile } from '@berth/domain';
  * - `follow` takes the place of `start` where another worker started the container: it reads the same output from the engine's own
  *   log, also after the end, and hands on what comes after the bytes that are stored already. It is called at most once.
  * - `pause` and `unpause` may be called twice, at any time, by anyone: a container that is not running, or not paused, is success.
- *   A paused container runs no instruction; it can be stopped and removed like any other.
+ *   A paused container runs no instruction, not even at its end; it can be stopped and removed like any other.
  * - `sink` is called for each piece of output, in the order of arrival, and must return at once. The runtime reads on whatever
  *   happens: a reader that stalls would block the job's own writes.
  *
@@ -29,6 +29,11 @@ import type { ExitReport, Network, Profile } from '@berth/domain';
 export interface ContainerRuntime {
   /** What the engine is and how large its machine is. */
   describe(): Promise<EngineInfo>;
+  /**
+   * Whether the engine makes and starts containers at present: it is tried out with one of Berth's own, in which nothing runs. False where
+   * its disk is full or its OCI runtime broken, and where it is away; true where nobody can tell. Never rejects.
+   */
+  isFit(): Promise<boolean>;
   /** Makes the image available, pulling it once however many ask. Faults: `image_not_found`, `image_pull_failed`. */
   resolveImage(image: string): Promise<Image>;
   /** Faults: `name_taken`, `image_not_found`, `start_failed` (the options name something the engine refuses). */
@@ -64,7 +69,7 @@ export interface Container {
   /** Stands still until `unpause`: nothing of it runs. */
   pause(): Promise<void>;
   unpause(): Promise<void>;
-  /** TERM, then KILL after the grace time. Returns when the container is dead or gone. */
+  /** TERM, then KILL after the grace time; KILL alone where there is none, or it is paused. Returns when the container is dead or gone. */
   stop(grace_seconds: number): Promise<void>;
   /** Kills it if it still runs. */
   remove(): Promise<void>;

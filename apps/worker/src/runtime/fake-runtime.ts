@@ -113,6 +113,7 @@ export const createFakeRuntime = (
   installation = 'fake',
 ): ContainerRuntime => ({
   describe: async () => ({ ...INFO, ...engine.options.info }),
+  isFit: async () => true,
   resolveImage: async (image) => {
     requireImage(engine, image);
     return { digest: toFakeDigest(image) };
@@ -199,9 +200,10 @@ const openContainer = (engine: FakeEngine, container: FakeContainer): Container 
     container.paused = false;
     if (container.due !== undefined) finish(container, container.due);
   },
-  stop: async () => {
+  stop: async (grace_seconds) => {
     container.killed = true;
-    die(container, toExit(container, container.program.ignores_term === true ? 137 : 143));
+    const takes_term = grace_seconds > 0 && !container.paused && container.program.ignores_term !== true;
+    die(container, toExit(container, takes_term ? 143 : 137));
   },
   remove: async () => discard(engine.containers, container),
   discard: async () => {

@@ -3,13 +3,15 @@
 -- A job may be what kills its owners. One that died within seconds of becoming the owner counts as killed by it, and after so many in
 -- a row the epoch is doomed: whoever adopts it then removes the container and gives the epoch up, which ends as `poison` when it goes on.
 -- ARGV: prefix, id, worker, engine, node, lease in ms, silent in ms, an owner's early death in ms, how many of them where the
--- epoch has not started, and where it has.
+-- epoch has not started, and where it has, the most beats that the caller has seen.
 -- Returns {'adopted', epoch, attempt, spec, format, class, for how long it has run in ms or '', image digest or '', intent or ''},
 -- the same with 'doomed' in front, {'held'} or {'gone', state}.
 local id, key = ARGV[2], job_key(ARGV[2])
 local job = redis.call('HMGET', key, 'state', 'epoch', 'owner', 'engine', 'attempt', 'spec', 'format', 'class', 'started_at',
   'image_digest', 'intent', 'owned_since', 'early_deaths')
 if job[1] ~= 'running' or job[4] ~= ARGV[4] then return { 'gone', job[1] or 'missing' } end
+-- What has not started would be begun by whoever adopts it. It may long have ended.
+if went_back(ARGV[11]) and not job[9] then return { 'held' } end
 local at, early_deaths = now_ms(), tonumber(job[13] or 0)
 if job[3] ~= ARGV[3] then
   if not is_adoptable(id, job[3], job[4], at, tonumber(ARGV[7])) then return { 'held' } end

@@ -1,9 +1,10 @@
 -- Gives a pending job to a worker: a new epoch, a lease, and the job's share of the machine, or none of them.
 -- The reservation is part of the claim, so that several workers on one engine share one ledger and cannot overbook it.
 -- The call has a name of its own: a connection that broke sends it again, and then it gets the answer that it lost.
--- ARGV: prefix, id, worker, engine, node, capacity (centicpus, memory_mb, gpus), lease in ms, the call's name.
+-- ARGV: prefix, id, worker, engine, node, capacity (centicpus, memory_mb, gpus), lease in ms, the call's name, the most beats
+-- that the caller has seen.
 -- Returns {'claimed', epoch, attempt, spec, format, class}, {'no_room', centicpus, memory_mb, gpus},
--- {'too_big'} (it never fits this machine) or {'gone', state}.
+-- {'too_big'} (it never fits this machine), {'gone', state} or {'went_back', Unix ms} (nothing is begun).
 local id, key = ARGV[2], job_key(ARGV[2])
 local job = redis.call('HMGET', key, 'state', 'due_at', 'centicpus', 'memory_mb', 'gpus', 'class', 'attempt', 'spec',
   'format', 'claim', 'epoch')
@@ -11,6 +12,8 @@ if job[1] == 'running' and job[10] == ARGV[10] and redis.call('HGET', key, 'owne
   return { 'claimed', tonumber(job[11]), job[7], job[8], job[9], job[6] }
 end
 if job[1] ~= 'pending' then return { 'gone', job[1] or 'missing' } end
+local back = went_back(ARGV[11])
+if back then return { 'went_back', back } end
 local at = now_ms()
 if job[2] and tonumber(job[2]) > at then return { 'gone', 'pending' } end
 

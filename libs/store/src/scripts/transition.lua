@@ -29,6 +29,19 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Whether the broker is known to have gone back to an older state: it was restored from a copy or emptied, or has lost its last writes. It counts
+-- the workers' signs of life, so a caller who has seen more of them than there are knows, and the first such call notes it for all.
+-- While the note is there nothing begins: what ended since that state looks as if it had yet to run, and only a person can tell. A person
+-- takes it away. The count is raised to what was seen, or the same memory would bring the note back. `seen` may be older than the last
+-- answer, so calls that cross or come twice raise no alarm. Returns the time of the note in Unix ms, or false.
+local function went_back(seen)
+  if tonumber(redis.call('GET', prefix .. ':beats') or 0) < tonumber(seen) then
+    redis.call('SET', prefix .. ':beats', seen)
+    redis.call('SET', prefix .. ':went_back', now_ms())
+  end
+  return redis.call('GET', prefix .. ':went_back')
+end
+
 local function job_key(id) return prefix .. ':job:' .. id end
 
 -- To the stream of all events, field by field: numbers are small there. `data` is a JSON object as text.

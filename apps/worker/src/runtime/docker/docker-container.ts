@@ -16,6 +16,8 @@ import { judgeRefusal } from './refusals.js';
 /** How long after the end the output may be silent before it is taken to be over. */
 const QUIET_MS = 2_000;
 const STOP_MARGIN_MS = 15_000;
+/** The engine answers once it is dead, or after 10 s. */
+const KILL_LIMIT_MS = 15_000;
 const GONE_POLLS = 50;
 const GONE_POLL_MS = 200;
 
@@ -172,18 +174,31 @@ const setPaused = async (container: Docker.Container, paused: boolean): Promise<
   }
 };
 
-/** 304: not running. 404: gone. 409: on its way. Where the engine cannot do it politely in time, KILL. */
+/**
+ * 304: not running. 404: gone. 409: on its way. Where the engine cannot do it politely in time, KILL. An engine lets what is paused go
+ * on so that it can take the TERM, though another machine may run the job by now: so that is killed, and runs no instruction any more.
+ */
 const stopOnce = async (container: Docker.Container, grace_seconds: number): Promise<void> => {
   const t = Math.ceil(grace_seconds);
+  if (t === 0 || (await isPaused(container))) return killOnce(container);
   const limit_ms = t * 1_000 + STOP_MARGIN_MS;
   try {
     await callWithin(limit_ms, (abortSignal) => container.stop({ t, abortSignal })).catch(ignoring(304, 404, 409));
   } catch {
-    await callWithin(DEADLINES.read, (abortSignal) => container.kill({ signal: 'SIGKILL', abortSignal })).catch(
-      ignoring(404, 409),
-    );
+    await killOnce(container);
   }
 };
+
+const isPaused = (container: Docker.Container): Promise<boolean> =>
+  inspect(container).then(
+    ({ State }) => State.Paused,
+    () => false,
+  );
+
+const killOnce = (container: Docker.Container): Promise<void> =>
+  callWithin(KILL_LIMIT_MS, (abortSignal) => container.kill({ signal: 'SIGKILL', abortSignal })).catch(
+    ignoring(404, 409),
+  ) as Promise<void>;
 
 /** With its anonymous volumes. 404: gone. 409: someone else is removing it, so we wait until it is gone. */
 const removeOnce = async (container: Docker.Container): Promise<void> => {

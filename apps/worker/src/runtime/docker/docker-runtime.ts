@@ -8,6 +8,7 @@ import { callWithin, DEADLINES, isAnswering, openEngine } from './engine-calls.j
 import { describeEngine, type EngineDescription } from './engine-description.js';
 import { type EngineEvents, openEngineEvents } from './engine-events.js';
 import { toCreateFault, toReadFault, toStatusCode } from './faults.js';
+import { isFit } from './fitness.js';
 import { prepareHostsFile } from './hosts-file.js';
 import { createImages } from './images.js';
 import { createLifecycleGate, type LifecycleGate } from './lifecycle-gate.js';
@@ -21,6 +22,8 @@ export interface DockerRuntimeOptions {
   installation: string;
   /** `unix:///path` or `tcp://host:port`; without it, DOCKER_HOST or the usual socket. */
   engine?: string | undefined;
+  /** How long the download of an image may take. Default: ten minutes. */
+  pull_limit_ms?: number | undefined;
   /** The OCI runtime to use. Without it: crun where a probe container runs with it, else the engine's default. */
   oci_runtime?: string | undefined;
   /** An image that holds `true`, for the probe. It is not pulled: until it has been resolved, the engine's default is used. */
@@ -36,7 +39,7 @@ const LIFECYCLE_SLOTS_PER_CPU = 2;
 /** Opens no connection until it is used. */
 export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRuntime => {
   const docker = openEngine(options.engine);
-  const images = createImages(docker, PULL_LIMIT_MS);
+  const images = createImages(docker, options.pull_limit_ms ?? PULL_LIMIT_MS);
   const networks = createNetworks(docker);
   const described = remember(() => describeEngine(docker, options));
   const sizedGate = remember(async () => createLifecycleGate(LIFECYCLE_SLOTS_PER_CPU * (await described.get()).cpus));
@@ -46,6 +49,9 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
   const closings = new Set<() => void>();
   let events: EngineEvents | undefined;
   let closed = false;
+  const fitness = shareWhileAsked(
+    async () => options.probe_image === undefined || (await isFit(docker, options.probe_image, await described.get())),
+  );
 
   const requireOpen = () => {
     if (closed) throw new RuntimeFault('engine_unavailable', 'The runtime is closed');
@@ -63,6 +69,7 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
 
   return {
     describe: described.get,
+    isFit: fitness,
     resolveImage: async (image) => {
       const resolved = await images.resolve(image);
       if (image === options.probe_image) await described.forgetUnless((engine) => engine.probed);
@@ -108,6 +115,19 @@ const remember = <T>(make: () => Promise<T>) => {
     forgetUnless: async (will_do: (value: T) => boolean): Promise<void> => {
       if (made !== undefined && !will_do(await made)) made = undefined;
     },
+  };
+};
+
+/** Whoever asks while someone else's answer is still awaited shares it. No answer is a no. */
+const shareWhileAsked = (ask: () => Promise<boolean>) => {
+  let asked: Promise<boolean> | undefined;
+  return (): Promise<boolean> => {
+    asked ??= ask()
+      .catch(() => false)
+      .finally(() => {
+        asked = undefined;
+      });
+    return asked;
   };
 };
 

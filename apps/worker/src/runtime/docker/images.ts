@@ -65,9 +65,15 @@ const pull = async (docker: Docker, image: string, limit_ms: number): Promise<vo
       await readProgress(progress as Readable, abortSignal);
     });
   } catch (error) {
-    throw toPullFault(error);
+    throw error instanceof RuntimeFault ? toLatePull(limit_ms, error) : toPullFault(error);
   }
 };
+
+const toLatePull = (limit_ms: number, cause: RuntimeFault): RuntimeFault =>
+  new RuntimeFault('image_pull_failed', `The image could not be pulled within ${limit_ms / 1000} s`, {
+    retryable: true,
+    cause,
+  });
 
 /** Without a tag the engine would pull every tag there is. */
 export const toPullQuery = (image: string): { fromImage: string; tag: string } => {

@@ -14,7 +14,7 @@ export const probeContainer = (docker: Docker, image: string, choices: EngineCho
     return State.Status === 'exited' && State.ExitCode === 0;
   }).catch(() => false);
 
-const toProbe = (image: string): ContainerOptions => ({
+export const toProbe = (image: string): ContainerOptions => ({
   name: 'probe',
   image,
   argv: ['true'],

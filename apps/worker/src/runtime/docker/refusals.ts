@@ -3,7 +3,7 @@ import type Docker from 'dockerode';
 import { RuntimeFault } from '../container-runtime.js';
 import { readFileKind } from './container-files.js';
 import { toEngineText, toStatusCode } from './faults.js';
-import { type CreateBody, tryOut } from './trials.js';
+import { type CreateBody, NO_PROGRAM, tryOut } from './trials.js';
 
 export interface Refusal {
   at: 'create' | 'start';
@@ -16,8 +16,6 @@ export interface Refusal {
 }
 
 const DONE = { create: 'created', start: 'started' };
-/** Its init starts and cannot run this, so nothing of the job's ever runs in a trial. */
-const NO_PROGRAM = { Entrypoint: ['/'], Cmd: [] };
 /** Of what a job or its image asks for, all that an engine may refuse. The rest is ours, or was checked. */
 const NO_WISHES = { WorkingDir: '/', User: '0:0', Env: [] };
 

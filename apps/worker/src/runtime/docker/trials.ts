@@ -3,24 +3,30 @@ import type Docker from 'dockerode';
 import { callWithin, DEADLINES } from './engine-calls.js';
 
 const TRIAL_LABEL = 'berth.probe';
+/** The engine keeps a container's labels on its disk. */
+const ROOM_LABEL = 'berth.room';
 /** A trial takes a second. One this old was left behind by a worker that died. */
 const LEFT_BEHIND_SECONDS = 300;
 
 /** The body of a create call. */
 export type CreateBody = Record<string, unknown>;
 
+/** Its init starts and cannot run this, so nothing of an image's ever runs. */
+export const NO_PROGRAM = { Entrypoint: ['/'], Cmd: [] };
+
 /**
  * Makes a container to find something out by, has it used, and removes it. Rejects where it could not be made, or using it
- * failed. It carries no label of a job, so nobody takes it for one.
+ * failed. It carries no label of a job, so nobody takes it for one. `room_bytes`: so much it takes of the engine's disk beside what any
+ * container does.
  */
 export const tryOut = async <T>(
   docker: Docker,
-  body: CreateBody,
+  { room_bytes = 0, ...body }: CreateBody & { room_bytes?: number },
   use: (container: Docker.Container, abortSignal: AbortSignal) => Promise<T>,
 ): Promise<T> => {
   await removeLeftBehind(docker).catch(() => undefined);
   const name = `berth-probe-${randomUUID()}`;
-  const _body = { ...body, Labels: { [TRIAL_LABEL]: 'true' } };
+  const _body = { ...body, Labels: { [TRIAL_LABEL]: 'true', [ROOM_LABEL]: ' '.repeat(room_bytes) } };
   let made: Docker.Container | undefined;
   try {
     return await callWithin(DEADLINES.probe, async (abortSignal) => {
