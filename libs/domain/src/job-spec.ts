@@ -1,50 +1,16 @@
 import { z } from 'zod';
+import type { Shape } from './placement.js';
 import { LEAST_ASK, type Resources, toCenticpus } from './resources.js';
 import { type AskedAttempts, attemptsAgree, maxAttemptsSchema, retrySchema, toRetryPolicy } from './retry-policy.js';
+import { bytes, MAX_ARG_BYTES, text } from './text.js';
+import { type ArrayTask, afterSchema, arraySchema } from './work-shape.js';
 
-/** Linux refuses a single argument or environment entry of 128 KiB or more (MAX_ARG_STRLEN, `man 2 execve`). */
-const MAX_ARG_BYTES = 128 * 1024 - 1;
 const MAX_ARGS = 1_000;
 const MAX_TEXT_BYTES = 192 * 1024;
 export const MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
 const DEFAULT_TIMEOUT_SECONDS = 3600;
 const MAX_QUEUE_TIMEOUT_SECONDS = 30 * 24 * 3600;
 const DEFAULT_WORKDIR = '/workspace';
-
-const NON_ASCII = /[\u0080-\uffff]/;
-const SURROGATE = /[\ud800-\udfff]/;
-
-/** The length in UTF-8. A surrogate is half of a character of four bytes. */
-const bytes = (text: string): number => {
-  if (!NON_ASCII.test(text)) return text.length;
-  let count = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code >= 0x80) count += code < 0x800 || isSurrogate(code) ? 1 : 2;
-  }
-  return count;
-};
-
-const isSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdfff;
-const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdbff;
-const isLowSurrogate = (code: number): boolean => code >= 0xdc00 && code <= 0xdfff;
-
-const isWellFormed = (text: string): boolean => {
-  if (!SURROGATE.test(text)) return true;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (!isSurrogate(code)) continue;
-    if (!isHighSurrogate(code) || !isLowSurrogate(text.charCodeAt(i + 1))) return false;
-    i += 1;
-  }
-  return true;
-};
-
-const text = z
-  .string()
-  .refine((s) => !s.includes('\0'), 'must not contain a NUL character')
-  .refine(isWellFormed, 'must be valid Unicode')
-  .refine((s) => bytes(s) <= MAX_ARG_BYTES, 'must be shorter than 128 KiB');
 
 const printable = (max: number) =>
   z
@@ -98,7 +64,7 @@ const label = z
     'must be 1 to 63 letters, digits, dots, dashes, slashes or underscores, a letter or digit first and last',
   );
 
-const labelsSchema = map(label, printable(128)).refine(
+export const labelsSchema = map(label, printable(128)).refine(
   (labels) => Object.keys(labels).length <= 32,
   'must hold at most 32 labels',
 );
@@ -141,6 +107,22 @@ const cpusSchema = z
   .max(1024)
   .refine((n) => Math.abs(n * 100 - Math.round(n * 100)) < 1e-6, 'must be in steps of 0.01');
 
+const MAX_PLACES = 64;
+
+const gpusSchema = z.strictObject({
+  count: z.number().int().min(1).max(64).default(1).describe('How many GPUs.'),
+  type: printable(128).default('any').describe('`any`, or a name or a word of it, in any case: `a100`.'),
+  memory_mb: z
+    .number()
+    .int()
+    .min(1)
+    .max(16_777_216)
+    .optional()
+    .describe('So much of each GPU, which other jobs with such a slice may share. Default: whole GPUs.'),
+});
+
+const placesSchema = z.array(printable(128)).max(MAX_PLACES, `must name at most ${MAX_PLACES}`);
+
 const networkSchema = z.enum(['none', 'egress']);
 export type Network = z.infer<typeof networkSchema>;
 
@@ -163,6 +145,10 @@ export const jobSpecFields = z.strictObject({
     .max(16_777_216)
     .default(256)
     .describe('Memory in MiB, without swap: reserved, and a hard limit.'),
+  gpus: gpusSchema.optional().describe('GPUs. Default: none.'),
+  node_selector: labelsSchema.optional().describe('Only machines that have all of these labels.'),
+  eligible_regions: placesSchema.optional().describe('Only machines in one of these regions. Default: any.'),
+  eligible_datacenters: placesSchema.optional().describe('Only machines in one of these datacenters. Default: any.'),
   timeout_seconds: z
     .number()
     .int()
@@ -182,8 +168,11 @@ export const jobSpecFields = z.strictObject({
     .describe(
       'Still waiting for its first machine after so long, it fails as `queue_timeout`. Default: it waits for ever.',
     ),
+  hold: z.boolean().optional().describe('Accepted, but not started until someone releases it.'),
   max_attempts: maxAttemptsSchema.optional().describe('Short for `retry.max_attempts`.'),
   retry: retrySchema.optional().describe('Whether and how soon a failed job is tried again.'),
+  after: afterSchema.optional().describe('Jobs and arrays that must have ended first, and how.'),
+  array: arraySchema.optional().describe('Many jobs that differ in their index: see `POST /v1/jobs`.'),
 });
 
 const DISAGREE =
@@ -215,17 +204,31 @@ export const imageCommandSpecSchema = jobSpecFields
 
 export type JobSpecInput = z.input<typeof jobSpecSchema>;
 
-/** A spec with every default filled in, as it is stored. */
-export type JobSpec = Omit<z.output<typeof jobSpecSchema>, 'image'> & { image: string };
+/** A spec with every default filled in, as it is stored. Of an array only what concerns the one job is left. */
+export type JobSpec = Omit<z.output<typeof jobSpecSchema>, 'image' | 'array'> & {
+  image: string;
+  array_task?: ArrayTask | undefined;
+};
 
 /** A string is a script for the image's shell; a list is run as it stands. */
 export const toArgv = (command: JobSpec['command']): string[] =>
   typeof command === 'string' ? ['/bin/sh', '-c', command] : command;
 
-export const toAsk = (spec: Pick<JobSpec, 'cpus' | 'memory_mb'>): Resources => ({
+export const toAsk = (spec: Pick<JobSpec, 'cpus' | 'memory_mb' | 'gpus'>): Resources => ({
   centicpus: toCenticpus(spec.cpus),
   memory_mb: spec.memory_mb,
-  gpus: 0,
+  gpus: spec.gpus?.count ?? 0,
+});
+
+/** What the scheduler knows of the job. `groups`: quotas that it counts against, beside those of its user and class. */
+export const toJobShape = (spec: JobSpec, groups?: string[]): Shape => ({
+  ask: toAsk(spec),
+  timeout_seconds: spec.timeout_seconds,
+  gpus: spec.gpus,
+  node_selector: spec.node_selector,
+  eligible_regions: spec.eligible_regions,
+  eligible_datacenters: spec.eligible_datacenters,
+  groups,
 });
 
 /** The registry that an image would be pulled from, or null for the engine's default one. */

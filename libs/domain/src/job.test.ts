@@ -15,11 +15,19 @@ describe('the life of a job', () => {
     expect(leavable).toEqual(['pending', 'running']);
   });
 
-  it('lets a pending job be claimed, refused or cancelled, and nothing else', () => {
+  it('lets a pending job be claimed, refused, cancelled, held, unheld, made ready or given another priority, and nothing else', () => {
     const allowed = EVENT_TYPES.filter((event) => applyEvent('pending', event) !== undefined);
-    expect(allowed).toEqual(['claimed', 'failed', 'cancelled']);
+    expect(allowed).toEqual(['claimed', 'failed', 'cancelled', 'held', 'unheld', 'reprioritized', 'ready']);
     expect(applyEvent('pending', 'claimed')).toBe('running');
   });
+
+  it.each(['held', 'unheld', 'reprioritized', 'ready'] as const)(
+    'leaves a job pending when %s, and no other may be',
+    (event) => {
+      expect(JOB_STATES.filter((state) => applyEvent(state, event) !== undefined)).toEqual(['pending']);
+      expect(applyEvent('pending', event)).toBe('pending');
+    },
+  );
 
   it.each(['retried', 'released', 'lost'] as const)('leads a running job back to pending when %s', (event) => {
     expect(applyEvent('running', event)).toBe('pending');

@@ -12,6 +12,8 @@
  * released: a worker that was told to kill gave it back (nothing is used up)
  * lost: its worker or engine died (a restart of the platform is counted)
  *
+ * A pending job may be `held` (kept back until it is `unheld`) and `reprioritized`: it stays pending.
+ *
  * A running job may change hands without any of this: `adopted` by another worker of the same machine, its container goes on.
  */
 export const JOB_STATES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
@@ -29,6 +31,10 @@ export const EVENT_TYPES = [
   'retried',
   'released',
   'lost',
+  'held',
+  'unheld',
+  'reprioritized',
+  'ready',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -41,10 +47,14 @@ export const EVENT_MEANINGS: Record<EventType, string> = {
   cancel_requested: 'someone asked to cancel it; the container gets TERM, then KILL',
   completed: 'ended with exit code 0',
   failed: 'ended without success; the cause says why',
-  cancelled: 'ended because someone asked for it',
+  cancelled: 'ended because someone asked for it, or because what it was to run after ended otherwise',
   retried: 'the attempt failed and the job will be tried again',
   released: 'its worker was told to kill what it runs, and gave the job back; no attempt was used up',
   lost: 'its worker or engine died; the platform will start it again',
+  held: 'someone keeps it back; it will not be started until it is released',
+  unheld: 'someone released it from the hold; it waits for a machine again',
+  reprioritized: 'someone changed its priority',
+  ready: 'the jobs that it was to run after have ended as it asked; it waits for a machine now',
 };
 
 /** For each event, the states it may happen in and the state it leads to. What is absent is refused. */
@@ -60,6 +70,10 @@ export const EDGES: Record<EventType, Partial<Record<JobState, JobState>>> = {
   retried: { running: 'pending' },
   released: { running: 'pending' },
   lost: { running: 'pending' },
+  held: { pending: 'pending' },
+  unheld: { pending: 'pending' },
+  reprioritized: { pending: 'pending' },
+  ready: { pending: 'pending' },
 };
 
 /** The state that an event leads to, or undefined where it is refused. */

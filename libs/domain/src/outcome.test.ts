@@ -137,7 +137,14 @@ describe('toOutcome', () => {
 
   it('reaches every cause that a container can die of', () => {
     const reached = new Set(ROWS.map(([, , , outcome]) => toCause(outcome)));
-    const before_a_container = ['queue_timeout', 'image_not_found', 'image_pull_failed', 'node_lost', 'poison'];
+    const before_a_container = [
+      'queue_timeout',
+      'dependency_failed',
+      'image_not_found',
+      'image_pull_failed',
+      'node_lost',
+      'poison',
+    ];
     expect(CAUSES.filter((cause) => !before_a_container.includes(cause) && !reached.has(cause))).toEqual([]);
   });
 });

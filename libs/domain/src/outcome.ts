@@ -7,6 +7,7 @@ export const CAUSES = [
   'timeout',
   'cancelled',
   'queue_timeout',
+  'dependency_failed',
   'image_not_found',
   'image_pull_failed',
   'start_failed',

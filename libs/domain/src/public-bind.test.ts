@@ -1,17 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { findBindProblem, isLoopbackHost, PUBLIC_BIND_CONSENT } from './public-bind.js';
+import { findConsentProblem, isLoopbackAddress, isLoopbackHost, PUBLIC_BIND_CONSENT } from './public-bind.js';
 
-describe('findBindProblem', () => {
-  it.each(['127.0.0.1', '127.9.9.9', 'localhost', '::1'])('lets %s be', (host) => {
-    expect(findBindProblem('HOST', host, undefined)).toBeUndefined();
+describe('findConsentProblem', () => {
+  it('takes the very words, or none', () => {
+    expect(findConsentProblem(undefined)).toBeUndefined();
+    expect(findConsentProblem(PUBLIC_BIND_CONSENT)).toBeUndefined();
+    for (const text of ['yes', 'true', '1', '']) expect(findConsentProblem(text)).toContain(PUBLIC_BIND_CONSENT);
   });
-  it.each(['0.0.0.0', '::', '10.0.0.1', 'example.com', '127.evil.example', ''])(
-    'stops at %j without consent',
-    (host) => {
-      expect(findBindProblem('HOST', host, 'yes')).toMatch(/^HOST is not a loopback address.*BERTH_ALLOW_PUBLIC_BIND=/);
-      expect(findBindProblem('HOST', host, PUBLIC_BIND_CONSENT)).toBeUndefined();
-    },
-  );
+});
+
+describe('isLoopbackAddress', () => {
+  it.each(['127.0.0.1', '127.9.9.9', 'localhost', '::1'])('takes %s', (host) => {
+    expect(isLoopbackAddress(host)).toBe(true);
+  });
+  it.each(['0.0.0.0', '::', '10.0.0.1', 'example.com', '127.evil.example', ''])('refuses %j', (host) => {
+    expect(isLoopbackAddress(host)).toBe(false);
+  });
 });
 
 describe('isLoopbackHost', () => {

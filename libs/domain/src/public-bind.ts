@@ -1,17 +1,15 @@
-/** What a person has to say before a port without keys is opened to others. */
+/** What a person has to say before a port is open to others while no API key has been made. */
 export const PUBLIC_BIND_CONSENT = 'yes-anyone-who-can-reach-it-can-run-code';
 
 export const isLoopbackAddress = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host);
 
-/** What is wrong with binding to an address, or undefined. `variable` names the setting that holds it. */
-export const findBindProblem = (variable: string, host: string, consent: string | undefined): string | undefined => {
-  if (isLoopbackAddress(host) || consent === PUBLIC_BIND_CONSENT) return undefined;
-  return (
-    `${variable} is not a loopback address, and Berth has no keys yet: whoever reaches it can run code on your machines. ` +
-    `Bind to 127.0.0.1, or set BERTH_ALLOW_PUBLIC_BIND=${PUBLIC_BIND_CONSENT}`
-  );
-};
+/** What is wrong with the setting BERTH_ALLOW_PUBLIC_BIND, or undefined. */
+export const findConsentProblem = (consent: string | undefined): string | undefined =>
+  consent === undefined || consent === PUBLIC_BIND_CONSENT
+    ? undefined
+    : 'BERTH_ALLOW_PUBLIC_BIND opens the port to whoever reaches it until the first API key is made. ' +
+      `Leave it out, or set it to ${PUBLIC_BIND_CONSENT}`;
 
 const LOOPBACK_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 

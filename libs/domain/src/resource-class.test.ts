@@ -57,6 +57,7 @@ describe('canServe', () => {
         max_memory_mb: LEAST.memory_mb + memory,
         max_gpus,
         profile: 'standard',
+        priority_across_users: false,
       }),
     ),
   );

@@ -14,6 +14,8 @@ const resourceClassSchema = z.strictObject({
   max_memory_mb: z.number().int().min(LEAST_ASK.memory_mb).max(16_777_216),
   max_gpus: z.number().int().min(0).max(64).default(0),
   profile: profileSchema.default('standard'),
+  /** The more urgent job goes first whoever's it is. Otherwise users take turns, and priority orders each user's own jobs. */
+  priority_across_users: z.boolean().default(false),
 });
 export type ResourceClass = z.infer<typeof resourceClassSchema>;
 
@@ -24,10 +26,17 @@ export const resourceClassesSchema = z
   .refine((classes) => new Set(classes.map((c) => c.name)).size === classes.length, 'must not name a class twice');
 
 export const DEFAULT_CLASSES: ResourceClass[] = [
-  { name: 'small', max_cpus: 1, max_memory_mb: 1024, max_gpus: 0, profile: 'standard' },
-  { name: 'medium', max_cpus: 4, max_memory_mb: 8192, max_gpus: 0, profile: 'standard' },
-  { name: 'large', max_cpus: 16, max_memory_mb: 65_536, max_gpus: 0, profile: 'standard' },
-  { name: 'gpu', max_cpus: 64, max_memory_mb: 524_288, max_gpus: 8, profile: 'standard' },
+  { name: 'small', max_cpus: 1, max_memory_mb: 1024, max_gpus: 0, profile: 'standard', priority_across_users: false },
+  { name: 'medium', max_cpus: 4, max_memory_mb: 8192, max_gpus: 0, profile: 'standard', priority_across_users: false },
+  {
+    name: 'large',
+    max_cpus: 16,
+    max_memory_mb: 65_536,
+    max_gpus: 0,
+    profile: 'standard',
+    priority_across_users: false,
+  },
+  { name: 'gpu', max_cpus: 64, max_memory_mb: 524_288, max_gpus: 8, profile: 'standard', priority_across_users: false },
 ];
 
 const toClassLimits = (c: ResourceClass): Resources => ({

@@ -4,6 +4,7 @@ const REASONS: Partial<Record<Cause, string>> = {
   out_of_memory: 'Job ran out of memory',
   cancelled: 'Job was cancelled',
   queue_timeout: 'Job waited too long',
+  dependency_failed: 'A job that it was to run after ended otherwise',
   image_not_found: 'Image not found',
   image_pull_failed: 'Image could not be pulled',
   start_failed: 'Job could not be started',

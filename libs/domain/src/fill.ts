@@ -1,0 +1,205 @@
+import { addUse, toCharge, toDominantShare } from './fair-share.js';
+import { ALL_USERS, type Candidate, judgeQuotas, type MachineView, toGroupsOf } from './judge.js';
+import { type Bucket, judgeJob, listCandidates, type Picked, pick, type ShapeQueue, type Snapshot } from './pick.js';
+import type { GpuHold } from './placement.js';
+import { NO_TALLY, type Tally } from './quota.js';
+import { minus, plus, type Resources } from './resources.js';
+
+/** What a claim charges its user by, and so who comes next. */
+export interface Sharing {
+  cluster: Resources;
+  half_life_ms: number;
+  /** By user, where it is not 1. */
+  weights: Readonly<Record<string, number>>;
+  /** Learned, in ms, by `user|class`. */
+  durations: Readonly<Record<string, number>>;
+}
+
+/** A snapshot from which one can go on: what each start changes is known. */
+export interface Scene extends Snapshot {
+  sharing: Sharing;
+}
+
+/** A machine that asks for a job of a class. */
+export interface Asker {
+  class: string;
+  engine: string;
+}
+
+export interface Started extends Picked {
+  engine: string;
+}
+
+/** Whose use a job adds to. Where users share a queue it stands among the groups of the shape. */
+export const toUserOf = ({ bucket, shape }: Pick<Candidate, 'bucket' | 'shape'>): string =>
+  bucket === ALL_USERS
+    ? (shape.groups?.find((group) => /^user\/[^/]+$/.test(group))?.slice('user/'.length) ?? ALL_USERS)
+    : bucket;
+
+export const countJobs = ({ jobs, count }: ShapeQueue): number => Math.max(count ?? 0, jobs.length);
+
+/** Whether a job is one that a snapshot knows by number only. */
+export const isNameless = (job_id: string): boolean => job_id.endsWith('+');
+
+/** What waits behind the first job. Whom the snapshot does not name gets a name of the first one's. */
+const withoutJob = (queue: ShapeQueue, job_id: string): ShapeQueue => {
+  const rest = queue.jobs.filter((job) => job.job_id !== job_id);
+  const count = countJobs(queue) - 1;
+  const [gone] = queue.jobs;
+  const jobs = rest.length > 0 || count === 0 || !gone ? rest : [{ job_id: `${gone.job_id}+`, score: gone.score + 1 }];
+  return { ...queue, jobs, count };
+};
+
+export const removeJob = (buckets: readonly Bucket[], job_id: string): Bucket[] =>
+  buckets.flatMap((bucket) => {
+    if (!bucket.queues.some(({ jobs }) => jobs.some((job) => job.job_id === job_id))) return [bucket];
+    const queues = bucket.queues
+      .map((queue) => (queue.jobs.some((job) => job.job_id === job_id) ? withoutJob(queue, job_id) : queue))
+      .filter((queue) => countJobs(queue) > 0);
+    return queues.length > 0 ? [{ ...bucket, queues }] : [];
+  });
+
+const addTally = (tally: Tally, ask: Resources, sign: 1 | -1): Tally => ({
+  running: tally.running + sign,
+  centicpus: tally.centicpus + sign * ask.centicpus,
+  memory_mb: tally.memory_mb + sign * ask.memory_mb,
+  gpus: tally.gpus + sign * ask.gpus,
+  pending: tally.pending,
+});
+
+export const addToTallies = (tallies: Snapshot['tallies'], job: Candidate, sign: 1 | -1): Snapshot['tallies'] => {
+  const groups = toGroupsOf(job).map((group) => [group, addTally(tallies[group] ?? NO_TALLY, job.shape.ask, sign)]);
+  return { ...tallies, ...Object.fromEntries(groups) };
+};
+
+/** The machine with other jobs on its GPUs and other reserved CPUs and memory. */
+export const withHolds = (machine: MachineView, reserved: Resources, gpu_holds: GpuHold[]): MachineView => ({
+  ...machine,
+  reserved: { ...reserved, gpus: new Set(gpu_holds.map(({ uuid }) => uuid)).size },
+  gpu_holds,
+});
+
+const placeJob = (machine: MachineView, job: Picked): MachineView => {
+  const { ask, gpus } = job.shape;
+  const holds = job.gpu_uuids.map((uuid) => ({ uuid, memory_mb: gpus?.memory_mb ?? null }));
+  const { reservation } = machine;
+  const kept = reservation?.job_id === job.job_id ? undefined : reservation;
+  return {
+    ...withHolds(machine, plus(machine.reserved, ask), [...machine.gpu_holds, ...holds]),
+    reservation: kept && job.takes_left ? { ...kept, left: minus(kept.left, ask) } : kept,
+  };
+};
+
+/** Ranks are levels over weights, so a charge over the weight moves a rank as the charge moves the level. */
+const charge = (scene: Scene, job: Candidate): Scene['buckets'] => {
+  const { cluster, half_life_ms, weights, durations } = scene.sharing;
+  const user = toUserOf(job);
+  const learned = durations[`${user}|${job.class}`];
+  const amount = toCharge(toDominantShare(job.shape.ask, cluster), learned, job.shape.timeout_seconds);
+  const weight = Object.hasOwn(weights, user) ? (weights[user] ?? 1) : 1;
+  const rerank = (bucket: Bucket): Bucket =>
+    bucket.user === user ? { ...bucket, rank: addUse(bucket.rank, amount / weight, scene.at, half_life_ms) } : bucket;
+  return Object.fromEntries(Object.entries(scene.buckets).map(([name, buckets]) => [name, buckets.map(rerank)]));
+};
+
+/** What a claim changes. */
+export const startJob = (scene: Scene, job: Picked, engine: string): Scene => {
+  const buckets = charge(scene, job);
+  return {
+    ...scene,
+    buckets: { ...buckets, [job.class]: removeJob(buckets[job.class] ?? [], job.job_id) },
+    machines: scene.machines.map((machine) => (machine.engine === engine ? placeJob(machine, job) : machine)),
+    tallies: addToTallies(scene.tallies, job, 1),
+  };
+};
+
+/** Most of what cannot run on a machine is too big for what is free, and that is seen without a look at anything else. */
+const hasRoom = ({ ask }: Candidate['shape'], { drained, capacity, reserved }: MachineView): boolean =>
+  !drained &&
+  ask.centicpus <= capacity.centicpus - reserved.centicpus &&
+  ask.memory_mb <= capacity.memory_mb - reserved.memory_mb;
+
+/** The candidates that could run on some machine now. */
+export const findRunnable = (scene: Snapshot): Candidate[] =>
+  Object.keys(scene.buckets)
+    .flatMap((name) => listCandidates(scene, name))
+    .filter(
+      (job) =>
+        scene.machines.some((machine) => hasRoom(job.shape, machine)) &&
+        judgeQuotas(job, scene).length === 0 &&
+        scene.machines.some((machine) => hasRoom(job.shape, machine) && judgeJob(job, machine, scene).length === 0),
+    );
+
+/** Without the queues of which nothing can run anywhere: nothing that starts makes room for them, but for the end of a reservation. */
+const narrow = (scene: Scene): Scene => {
+  const runnable = new Set(findRunnable(scene).map(({ job_id }) => job_id));
+  const toRunnable = (bucket: Bucket): Bucket[] => {
+    const queues = bucket.queues.filter(({ jobs: [first] }) => first && runnable.has(first.job_id));
+    return queues.length > 0 ? [{ ...bucket, queues }] : [];
+  };
+  const buckets = Object.entries(scene.buckets).map(([name, all]) => [name, all.flatMap(toRunnable)]);
+  return { ...scene, buckets: Object.fromEntries(buckets) };
+};
+
+export interface Filled {
+  scene: Scene;
+  started: Started[];
+  /** Everything that can run has started; else as many as were asked for. */
+  is_settled: boolean;
+}
+
+export interface FillLimits {
+  most: number;
+  /** Goes no further once this job has started. */
+  until?: string | undefined;
+}
+
+/** Every class on every machine that serves it, in order. */
+export const listAskers = (scene: Snapshot): Asker[] =>
+  Object.keys(scene.buckets).flatMap((name) =>
+    scene.machines
+      .filter(({ classes }) => classes === undefined || classes.includes(name))
+      .map(({ engine }) => ({ class: name, engine })),
+  );
+
+/** A scene, and what of it can still run. */
+export interface Filling {
+  scene: Scene;
+  left: Scene;
+}
+
+export const toFilling = (scene: Scene): Filling => ({ scene, left: narrow(scene) });
+
+/** What one machine gets of one class, and what then is; undefined where it gets nothing. */
+export const takeOne = (
+  { scene, left }: Filling,
+  { class: name, engine }: Asker,
+): (Filling & { started: Started }) | undefined => {
+  const machine = left.machines.find((one) => one.engine === engine);
+  const hasAny = (buckets: readonly Bucket[], one: MachineView): boolean =>
+    buckets.some(({ queues }) => queues.some(({ shape }) => hasRoom(shape, one)));
+  const job = machine && hasAny(left.buckets[name] ?? [], machine) ? pick(left, name, machine) : undefined;
+  if (!machine || !job) return undefined;
+  const after = startJob(scene, job, engine);
+  const isKept = machine.reservation?.job_id === job.job_id;
+  return { scene: after, left: isKept ? narrow(after) : startJob(left, job, engine), started: { ...job, engine } };
+};
+
+/** Lets machines take jobs, each all that it can, in the order given, until nothing more can run or the limits are met. */
+export const fill = (from: Scene, askers: readonly Asker[], { most, until }: FillLimits): Filled => {
+  let now = toFilling(from);
+  const started: Started[] = [];
+  const isOver = () => started.length >= most || (until !== undefined && started.at(-1)?.job_id === until);
+  const take = (asker: Asker): boolean => {
+    const next = isOver() ? undefined : takeOne(now, asker);
+    if (!next) return false;
+    now = next;
+    started.push(next.started);
+    return true;
+  };
+  for (let before = -1; before < started.length; ) {
+    before = started.length;
+    for (const asker of askers) while (take(asker));
+  }
+  return { scene: now.scene, started, is_settled: !isOver() };
+};
