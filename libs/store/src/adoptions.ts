@@ -46,7 +46,7 @@ export interface Pulse {
 }
 
 const toAdoption = (job_id: string, owner: string, reply: string[]): Adoption => {
-  const [kind, epoch, attempt, spec = '', format, className = '', ran, digest, intent] = reply;
+  const [kind, epoch, attempt, spec = '', format, className = '', ran, digest, intent, user = '', gpus = ''] = reply;
   return {
     claim: {
       job_id,
@@ -54,6 +54,8 @@ const toAdoption = (job_id: string, owner: string, reply: string[]): Adoption =>
       epoch: Number(epoch),
       attempt: Number(attempt),
       class: className,
+      user,
+      gpu_uuids: gpus === '' ? [] : gpus.split(','),
       format: format as WireFormat,
       spec: JSON.parse(spec) as JobSpec,
     },

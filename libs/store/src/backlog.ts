@@ -1,12 +1,19 @@
 import type { JobSpec } from '@berth/domain';
 import type { Scripts } from './scripts.js';
 
-/** A job on its way into BullMQ. `dispatch` counts its messages, so that a new one is never taken for an old one. */
+/** A job on its way into BullMQ, and the ticket that was issued for it: the id of its message, never used twice. */
 export interface Dispatch {
   job_id: string;
-  dispatch: number;
+  ticket: string;
   priority: number;
   spec: JobSpec;
+}
+
+/** A job that has waited too long. Its ticket, if there is one, is of no use any more. */
+export interface Overdue {
+  job_id: string;
+  class: string;
+  ticket: string | null;
 }
 
 /**
@@ -19,31 +26,31 @@ export const createBacklog = (scripts: Scripts) => ({
     const flat = (await scripts.run('dispatch', className, window, limit)) as string[];
     const jobs: Dispatch[] = [];
     for (let i = 0; i < flat.length; i += 4) {
-      const [job_id = '', dispatch, priority, spec = ''] = flat.slice(i, i + 4);
-      jobs.push({ job_id, dispatch: Number(dispatch), priority: Number(priority), spec: JSON.parse(spec) as JobSpec });
+      const [job_id = '', ticket = '', priority, spec = ''] = flat.slice(i, i + 4);
+      jobs.push({ job_id, ticket, priority: Number(priority), spec: JSON.parse(spec) as JobSpec });
     }
     return jobs;
   },
 
   /** Jobs dispatched longer than `age_ms` ago that nobody has claimed: their messages are worth a look. */
-  async overdue(className: string, age_ms: number, limit = 100): Promise<Pick<Dispatch, 'job_id' | 'dispatch'>[]> {
+  async overdue(className: string, age_ms: number, limit = 100): Promise<Pick<Dispatch, 'job_id' | 'ticket'>[]> {
     const flat = (await scripts.run('overdue', className, age_ms, limit)) as string[];
-    const jobs: Pick<Dispatch, 'job_id' | 'dispatch'>[] = [];
-    for (let i = 0; i < flat.length; i += 2) jobs.push({ job_id: flat[i] ?? '', dispatch: Number(flat[i + 1]) });
+    const jobs: Pick<Dispatch, 'job_id' | 'ticket'>[] = [];
+    for (let i = 0; i < flat.length; i += 2) jobs.push({ job_id: flat[i] ?? '', ticket: flat[i + 1] ?? '' });
     return jobs;
   },
 
-  /** Puts a dispatched job whose message is gone back into the backlog. */
-  async redispatch(job_id: string, className: string): Promise<void> {
-    await scripts.run('redispatch', job_id, className);
+  /** Puts a dispatched job back into the backlog, where the ticket whose message is gone still is its own. */
+  async redispatch(job_id: string, className: string, ticket = ''): Promise<void> {
+    await scripts.run('redispatch', job_id, className, ticket);
   },
 
-  /** Fails up to `limit` jobs that are pending past their queue timeout; returns them, for their messages are of no use any more. */
-  async failOverdue(limit = 100): Promise<(Pick<Dispatch, 'job_id' | 'dispatch'> & { class: string })[]> {
+  /** Fails up to `limit` jobs that are pending past their queue timeout; returns them, whose messages are of no use any more. */
+  async failOverdue(limit = 100): Promise<Overdue[]> {
     const flat = (await scripts.run('queue-timeout', limit)) as string[];
-    const jobs: (Pick<Dispatch, 'job_id' | 'dispatch'> & { class: string })[] = [];
+    const jobs: Overdue[] = [];
     for (let i = 0; i < flat.length; i += 3) {
-      jobs.push({ job_id: flat[i] ?? '', class: flat[i + 1] ?? '', dispatch: Number(flat[i + 2]) });
+      jobs.push({ job_id: flat[i] ?? '', class: flat[i + 1] ?? '', ticket: flat[i + 2] || null });
     }
     return jobs;
   },
@@ -56,6 +63,14 @@ export const createBacklog = (scripts: Scripts) => ({
     const pairs = classes.flatMap((name, i) => [name, seen[i] ?? '']);
     const found = (await scripts.run('stuck', window, ...pairs)) as string[];
     return found.map((job_id) => (job_id === '' ? null : job_id));
+  },
+
+  /**
+   * Goes on with what ends of jobs have set going for those that depend on them, where one script was not to do it all; returns how
+   * many ends are left. The same ones may be shared by several callers.
+   */
+  async judgeDependants(): Promise<number> {
+    return (await scripts.run('judge')) as number;
   },
 
   /** Moves jobs whose back-off is over into the backlog; returns their classes. */

@@ -2,7 +2,7 @@ import type { Scripts } from './scripts.js';
 
 /**
  * What this process has seen of the broker's count of signs of life, which only grows. It goes with every beat, claim and adoption: a broker
- * that has counted less than that has gone back to an older state (see `went_back` in `scripts/transition.lua`). Replies that come in
+ * that has counted less than that has gone back to an older state (see `went_back` in `scripts/names.lua`). Replies that come in
  * another order, or calls that are sent twice, do not matter: no reply can name more than there was.
  */
 export interface BrokerPast {

@@ -5,6 +5,8 @@ import type { Keys } from './keys.js';
 export interface FeedEvent extends JobEvent {
   job_id: string;
   class: string;
+  /** The array that the job belongs to. */
+  array_id?: string;
 }
 
 /** `resynced`: events may have been missed; look at the record again. */
@@ -26,6 +28,7 @@ const toFeedEvent = (fields: string[]): FeedEvent => {
   return {
     job_id: map.job ?? '',
     class: map.class ?? '',
+    ...(map.array === undefined ? {} : { array_id: map.array }),
     seq: Number(map.seq),
     type: map.type as EventType,
     at: Number(map.at),

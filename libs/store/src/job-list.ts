@@ -1,4 +1,4 @@
-import type { JobState } from '@berth/domain';
+import { type JobState, LOCAL_USER } from '@berth/domain';
 import type { Redis } from 'ioredis';
 import { type JobRecord, toJobRecord, type WireFormat } from './job-record.js';
 import type { Keys } from './keys.js';
@@ -9,6 +9,7 @@ export interface JobFilter {
   label?: string;
   name?: string;
   format?: WireFormat;
+  user?: string;
 }
 
 export interface JobPage {
@@ -25,6 +26,7 @@ const matches = (job: JobRecord, filter: JobFilter): boolean => {
   if (filter.state && job.state !== filter.state) return false;
   if (filter.name !== undefined && job.spec.name !== filter.name) return false;
   if (filter.format && job.format !== filter.format) return false;
+  if (filter.user !== undefined && job.user !== filter.user) return false;
   if (filter.label === undefined) return true;
   const [name = '', ...value] = filter.label.split('=');
   return job.spec.labels?.[name] === value.join('=');
@@ -35,6 +37,7 @@ const toIndexes = (keys: Keys, filter: JobFilter): string[] => {
   if (filter.label !== undefined) indexes.push(keys.jobsLabelled(filter.label));
   if (filter.name !== undefined) indexes.push(keys.jobsNamed(filter.name));
   if (filter.format && filter.format !== 'v1') indexes.push(keys.jobsOfFormat(filter.format));
+  if (filter.user !== undefined && filter.user !== LOCAL_USER) indexes.push(keys.jobsOfUser(filter.user));
   if (filter.state) indexes.push(keys.jobsInState(filter.state));
   return indexes.length > 0 ? indexes : [keys.jobs];
 };

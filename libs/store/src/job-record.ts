@@ -1,4 +1,4 @@
-import type { Cause, Evidence, JobSpec, JobState } from '@berth/domain';
+import type { Cause, Evidence, JobSpec, JobState, Usage } from '@berth/domain';
 
 /** Which wire format a job came in by; reads answer in the same one. */
 export type WireFormat = 'v1' | 'coordinator' | 'workload';
@@ -16,6 +16,8 @@ export interface AttemptRecord {
   message?: string;
   /** What was seen of the container's end. Null where none was: there was no container, or nobody was left to look. */
   evidence?: Evidence | null;
+  /** What its container had used when it was last looked at. Absent: it ended too soon for a look. */
+  usage?: Usage;
 }
 
 /** What the store knows of a job. Times are Unix milliseconds by the broker's clock. */
@@ -23,6 +25,8 @@ export interface JobRecord {
   job_id: string;
   state: JobState;
   class: string;
+  /** Whose it is. */
+  user: string;
   format: WireFormat;
   spec: JobSpec;
   /** The request as a kept wire format sent it, for its replies. */
@@ -49,6 +53,19 @@ export interface JobRecord {
   cancel_requested: boolean;
   /** Not started again before this time: back-off after a failed attempt. */
   due_at: number | null;
+  /** Someone asked for it not to be started for now. */
+  held: boolean;
+  /** The job that it runs once more. */
+  requeued_from: string | null;
+  /** How many of the jobs that it is to run after have not ended. */
+  after_left: number;
+  /** The array that it belongs to, and its place there. */
+  array_id: string | null;
+  array_index: number | null;
+  /** The GPUs that its present epoch holds. */
+  gpu_uuids: string[];
+  /** What its running container has used so far. */
+  usage: Usage | null;
 }
 
 type Fields = Record<string, string | undefined>;
@@ -64,6 +81,7 @@ export const toJobRecord = (job_id: string, fields: Fields): JobRecord | null =>
     job_id,
     state: fields.state as JobState,
     class: fields.class ?? '',
+    user: fields.user ?? 'local',
     format: (fields.format ?? 'v1') as WireFormat,
     spec: JSON.parse(fields.spec) as JobSpec,
     request: fields.request ? (JSON.parse(fields.request) as Record<string, unknown>) : null,
@@ -84,5 +102,12 @@ export const toJobRecord = (job_id: string, fields: Fields): JobRecord | null =>
     attempts: JSON.parse(`[${fields.attempts ?? ''}]`) as AttemptRecord[],
     cancel_requested: fields.intent === 'cancel',
     due_at: toNumber(fields.due_at),
+    held: fields.hold !== undefined,
+    requeued_from: fields.requeued_from ?? null,
+    after_left: Number(fields.after_left ?? 0),
+    array_id: fields.array_id ?? null,
+    array_index: toNumber(fields.array_index),
+    gpu_uuids: fields.gpu_uuids?.split(',') ?? [],
+    usage: fields.usage ? (JSON.parse(fields.usage) as Usage) : null,
   };
 };

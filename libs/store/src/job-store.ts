@@ -1,30 +1,32 @@
-import { createHash } from 'node:crypto';
-import { AppError, EVENT_MEANINGS, type JobEvent, type JobSpec, type JobState, type Resources } from '@berth/domain';
+import { EVENT_MEANINGS, type JobEvent, type JobState, LOCAL_USER } from '@berth/domain';
 import type { Redis } from 'ioredis';
 import { createJobId } from './job-id.js';
-import { type JobRecord, toJobRecord, type WireFormat } from './job-record.js';
+import { type JobRecord, toJobRecord } from './job-record.js';
 import type { Keys } from './keys.js';
+import {
+  type NewJob,
+  type SubmitReply,
+  throwIfRefused,
+  toAfterArguments,
+  toIdempotencyArguments,
+  toLabelLines,
+  toNewShape,
+  toPatience,
+} from './new-job.js';
 import type { Scripts } from './scripts.js';
 
-/** How long an Idempotency-Key stands for the job that it made. */
-const IDEMPOTENCY_SECONDS = 24 * 3600;
-
-/** A job to accept: checked, complete, and sorted into a class. */
-export interface NewJob {
-  spec: JobSpec;
-  class: string;
-  ask: Resources;
-  format?: WireFormat;
-  request?: Record<string, unknown>;
-  /** Still pending after so long, it fails with cause `queue_timeout`. Absent: it waits for ever. */
-  queue_timeout_seconds?: number;
-  idempotency?: { key: string; body: string };
+export interface Accepted {
+  job_id: string;
+  created_at: number;
+  replayed: boolean;
+  /** How many of the jobs that it is to run after have not ended. */
+  after_left: number;
+  /** It could never run, so it has ended already: look at the record. */
+  ended: boolean;
 }
 
-export type Accepted = { job_id: string; created_at: number; replayed: boolean };
-
 export type CancelReply =
-  | { kind: 'cancelled'; class: string; dispatch: number }
+  | { kind: 'cancelled'; class: string; ticket: string | null }
   | { kind: 'requested' }
   | { kind: 'finished'; state: JobState }
   | { kind: 'missing' };
@@ -33,20 +35,15 @@ export interface JobEventEntry extends JobEvent {
   meaning: string;
 }
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
-
-const toLabelLines = (labels: Record<string, string>): string =>
-  Object.entries(labels)
-    .map(([name, value]) => `${name}=${value}`)
-    .join('\n');
-
 /** What the API asks of the record: accept, read, cancel. Claims and ends are in `claims.ts`, lists in `job-list.ts`. */
 export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
-  /** Durable when it returns. Throws AppError `idempotency_key_reused` where the key stands for another body. */
+  /**
+   * Durable when it returns. Throws AppError `idempotency_key_reused` where the key stands for another body, `over_quota`
+   * where one of its groups may not have more pending jobs, `dependency_not_found` where a job that it is to run after is not there.
+   */
   async accept(job: NewJob): Promise<Accepted> {
     const created_at = Date.now();
-    const job_id = createJobId(created_at);
-    const { spec, ask, idempotency } = job;
+    const { spec, ask, job_id = createJobId(created_at) } = job;
     const reply = (await scripts.run(
       'accept',
       job_id,
@@ -60,20 +57,22 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
       JSON.stringify(spec),
       spec.name ?? '',
       toLabelLines(spec.labels),
-      idempotency ? sha256(idempotency.key) : '',
-      idempotency ? sha256(idempotency.body) : '',
-      IDEMPOTENCY_SECONDS,
+      ...toIdempotencyArguments(job),
       job.request ? JSON.stringify(job.request) : '',
-      job.queue_timeout_seconds === undefined ? '' : job.queue_timeout_seconds * 1000,
-    )) as [string, string?, string?];
-    if (reply[0] === 'conflict') {
-      throw new AppError(
-        'idempotency_key_reused',
-        'This Idempotency-Key was used with another body. Send the same body again, or use a new key.',
-      );
+      toPatience(job),
+      job.user ?? LOCAL_USER,
+      toNewShape(job),
+      job.across_users ? '*' : '',
+      job.hold ? 'hold' : '',
+      job.requeued_from ?? '',
+      ...toAfterArguments(spec.after),
+    )) as SubmitReply;
+    throwIfRefused(reply);
+    if (reply[0] === 'replayed') {
+      return { job_id: reply[1] ?? '', created_at: Number(reply[2]), replayed: true, after_left: 0, ended: false };
     }
-    const [kind, known_id = job_id, known_at = created_at] = reply;
-    return { job_id: known_id, created_at: Number(known_at), replayed: kind === 'replayed' };
+    const [kind, after_left] = reply;
+    return { job_id, created_at, replayed: false, after_left: Number(after_left ?? 0), ended: kind === 'cancelled' };
   },
 
   async read(job_id: string): Promise<JobRecord | null> {
@@ -88,7 +87,7 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
 
   async cancel(job_id: string): Promise<CancelReply> {
     const [kind, second, third] = (await scripts.run('cancel', job_id)) as [string, string?, string?];
-    if (kind === 'cancelled') return { kind, class: second ?? '', dispatch: Number(third) };
+    if (kind === 'cancelled') return { kind, class: second ?? '', ticket: third || null };
     if (kind === 'finished') return { kind, state: second as JobState };
     return kind === 'requested' ? { kind } : { kind: 'missing' };
   },

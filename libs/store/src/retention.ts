@@ -5,4 +5,9 @@ export const createRetention = (scripts: Scripts) => ({
   async forget(finished_before: number, limit = 200): Promise<number> {
     return (await scripts.run('forget', finished_before, limit)) as number;
   },
+
+  /** The same of arrays that have ended. */
+  async forgetArrays(finished_before: number, limit = 200): Promise<number> {
+    return (await scripts.run('forget-arrays', finished_before, limit)) as number;
+  },
 });

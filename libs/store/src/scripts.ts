@@ -4,27 +4,49 @@ import { BUCKET_BOUNDS_MS } from './counters.js';
 
 const SCRIPT_NAMES = [
   'accept',
+  'add-array',
   'adopt',
   'beat',
   'begin-anew',
   'cancel',
+  'cancel-array',
   'claim',
   'dispatch',
+  'expand',
   'expire',
   'forget',
+  'forget-arrays',
+  'heads',
+  'hold',
   'intend',
+  'judge',
   'let-go',
   'look-back',
   'orphans',
   'overdue',
   'queue-timeout',
+  'recount',
+  'recount-engine',
   'redispatch',
   'release-due',
   'renew',
+  'replace-schedule',
+  'reprioritize',
+  'rerun-array',
+  'reserve',
   'settle',
+  'set-fair-share',
+  'set-quota',
+  'snapshot',
   'start',
   'stuck',
+  'unhold',
+  'upgrade',
+  'usage',
 ] as const;
+
+/** Stands in front of every script, in this order: each part uses those before it. */
+const PRELUDE = ['names', 'shares', 'gpus', 'pending', 'arrays', 'transition', 'ends', 'create'];
 type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 /**
@@ -37,8 +59,10 @@ const EVEN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'adopt',
   'beat',
   'cancel',
+  'cancel-array',
   'expire',
   'intend',
+  'judge',
   'let-go',
   'renew',
   'settle',
@@ -57,11 +81,11 @@ export interface Scripts {
 const readScript = (name: string): string =>
   readFileSync(new URL(`../src/scripts/${name}.lua`, import.meta.url), 'utf8');
 
-const commandName = (name: ScriptName): string => `berth_${name.replace('-', '_')}`;
+const commandName = (name: ScriptName): string => `berth_${name.replaceAll('-', '_')}`;
 
 /** Loads every script onto the connection; `run` then sends its hash, and its text only where the server lost it. */
 export const createScripts = (redis: Redis, prefix: string): Scripts => {
-  const prelude = readScript('transition').replace('@BUCKET_BOUNDS_MS@', BUCKET_BOUNDS_MS.join(', '));
+  const prelude = PRELUDE.map(readScript).join('\n').replace('@BUCKET_BOUNDS_MS@', BUCKET_BOUNDS_MS.join(', '));
   for (const name of SCRIPT_NAMES) {
     redis.defineCommand(commandName(name), {
       numberOfKeys: 0,

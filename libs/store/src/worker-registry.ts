@@ -1,9 +1,32 @@
-import type { Resources } from '@berth/domain';
-import type { Redis } from 'ioredis';
+import { DEFAULT_PLACE, type Gpu, type GpuHold, type NodeView, type Resources } from '@berth/domain';
+import type { ChainableCommander, Redis } from 'ioredis';
 import type { Keys } from './keys.js';
 
-/** What a worker says of itself every few seconds. Times are Unix milliseconds. */
-export interface Heartbeat {
+/** What is in use on a machine, whoever uses it. */
+export interface MachineUse {
+  cpus: number;
+  memory_mb: number;
+}
+
+export interface DiskSpace {
+  total_mb: number;
+  free_mb: number;
+}
+
+/** What workers have told only since they know of places and GPUs; one of an older version leaves it out. */
+interface Inventory {
+  labels: Record<string, string>;
+  region: string;
+  datacenter: string;
+  gpus: Gpu[];
+  /** Where the engine keeps its data. Null: this worker cannot see it. */
+  disk: DiskSpace | null;
+  /** Measured by the worker. Null: it sees another machine than its engine's, or has not looked twice yet. */
+  used: MachineUse | null;
+}
+
+/** What a worker says of itself every few seconds. Times are Unix milliseconds, `at` by the broker's clock. */
+export interface Heartbeat extends Inventory {
   worker: string;
   node: string;
   engine: string;
@@ -17,20 +40,36 @@ export interface Heartbeat {
   at: number;
 }
 
-/** A machine, as its workers report it. */
-export interface Node {
-  node: string;
-  engine: string;
-  state: 'ready' | 'lost';
-  capacity: Resources;
-  reserved: Resources;
+/** Without `at` it is now, by the broker's clock. */
+export type ReportedHeartbeat = Omit<Heartbeat, keyof Inventory | 'at'> & Partial<Inventory> & { at?: number };
+
+/** `draining`: it takes no more jobs and has some yet. `lost`: none of its workers has been heard for half a minute. */
+export type NodeState = 'ready' | 'draining' | 'drained' | 'lost';
+
+/** A machine, as its workers report it and the ledger has it. */
+export interface Node extends NodeView {
+  state: NodeState;
+  gpu_holds: (GpuHold & { job_id: string })[];
+  disk: DiskSpace | null;
+  used: MachineUse | null;
+  /** Ids of the jobs that run on it, in order. */
+  running_jobs: string[];
   workers: Heartbeat[];
   last_heartbeat: number;
 }
 
-/** A worker silent for so long counts as lost, and is forgotten after a while more. */
-const LOST_AFTER_MS = 30_000;
+/** A worker silent for so long counts as lost, and is forgotten after a while more. Its jobs start again elsewhere before: see LEASE_MS. */
+export const LOST_AFTER_MS = 30_000;
 const FORGOTTEN_AFTER_MS = 10 * 60_000;
+
+const UNKNOWN: Inventory = {
+  labels: {},
+  region: DEFAULT_PLACE,
+  datacenter: DEFAULT_PLACE,
+  gpus: [],
+  disk: null,
+  used: null,
+};
 
 const toReserved = (fields: (string | null)[]): Resources => {
   const [centicpus, memory_mb, gpus] = fields.map((field) => Number(field ?? 0));
@@ -43,17 +82,110 @@ const max = (a: Resources, b: Resources): Resources => ({
   gpus: Math.max(a.gpus, b.gpus),
 });
 
+/** `<job>=<MB>;…` for each GPU, 0 MB for all of it: see `gpus.lua`. */
+const toHolds = (byGpu: Record<string, string>): Node['gpu_holds'] =>
+  Object.entries(byGpu).flatMap(([uuid, holders]) =>
+    [...holders.matchAll(/([^=;]+)=(\d+);/g)].map(([, job_id = '', mb]) => ({
+      uuid,
+      job_id,
+      memory_mb: mb === '0' ? null : Number(mb),
+    })),
+  );
+
+const toState = (silent_ms: number, drained: boolean, running: number): NodeState => {
+  if (silent_ms > LOST_AFTER_MS) return 'lost';
+  if (!drained) return 'ready';
+  return running > 0 ? 'draining' : 'drained';
+};
+
+const mergeGpus = (workers: Heartbeat[]): Gpu[] =>
+  [...new Map(workers.flatMap((beat) => beat.gpus).map((gpu) => [gpu.uuid, gpu])).values()].sort(
+    (a, b) => a.index - b.index,
+  );
+
+const findNewest = <T>(workers: Heartbeat[], read: (beat: Heartbeat) => T | null): T | null =>
+  [...workers]
+    .sort((a, b) => b.at - a.at)
+    .map(read)
+    .find((value) => value !== null) ?? null;
+
+interface Ledger {
+  reserved: Resources;
+  holds: Node['gpu_holds'];
+  running_jobs: string[];
+}
+
+const toNode = (
+  engine: string,
+  workers: Heartbeat[],
+  ledger: Ledger,
+  seen: { now_ms: number; drained: Set<string> },
+) => {
+  const last_heartbeat = Math.max(...workers.map((beat) => beat.at));
+  const newest = workers.find((beat) => beat.at === last_heartbeat) as Heartbeat;
+  const drained = workers.some((beat) => seen.drained.has(beat.node));
+  const node: Node = {
+    node: workers[0]?.node ?? engine,
+    engine,
+    state: toState(seen.now_ms - last_heartbeat, drained, ledger.running_jobs.length),
+    drained,
+    labels: newest.labels,
+    region: newest.region,
+    datacenter: newest.datacenter,
+    capacity: workers.map((beat) => beat.capacity).reduce(max),
+    reserved: ledger.reserved,
+    gpus: mergeGpus(workers),
+    gpu_holds: ledger.holds,
+    disk: findNewest(workers, (beat) => beat.disk),
+    used: findNewest(workers, (beat) => beat.used),
+    running_jobs: ledger.running_jobs,
+    workers,
+    last_heartbeat,
+  };
+  return node;
+};
+
+/** The replies of a pipeline; throws the first error. */
+export const run = async (pipeline: ChainableCommander): Promise<unknown[]> => {
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.map(([error, reply]) => {
+    if (error) throw error;
+    return reply;
+  });
+};
+
 export const createWorkerRegistry = (redis: Redis, keys: Keys) => {
+  const readNow = async (): Promise<number> => {
+    const [seconds, microseconds] = (await redis.time()) as unknown as [string, string];
+    return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+  };
+
   const readHeartbeats = async (now_ms: number): Promise<Heartbeat[]> => {
-    const all = Object.values(await redis.hgetall(keys.workers)).map((text) => JSON.parse(text) as Heartbeat);
+    const texts = Object.values(await redis.hgetall(keys.workers));
+    const all = texts.map((text) => ({ ...UNKNOWN, ...(JSON.parse(text) as Heartbeat) }));
     const gone = all.filter((beat) => now_ms - beat.at > FORGOTTEN_AFTER_MS);
     if (gone.length > 0) await redis.hdel(keys.workers, ...gone.map((beat) => beat.worker));
     return all.filter((beat) => !gone.includes(beat)).sort((a, b) => (a.worker < b.worker ? -1 : 1));
   };
 
+  const readLedgers = async (engines: string[]): Promise<Ledger[]> => {
+    const pipeline = redis.pipeline();
+    for (const engine of engines) {
+      pipeline.hmget(keys.reserved(engine), 'centicpus', 'memory_mb', 'gpus');
+      pipeline.hgetall(keys.gpusOf(engine));
+      pipeline.smembers(keys.runningOn(engine));
+    }
+    const replies = await run(pipeline);
+    return engines.map((_, i) => ({
+      reserved: toReserved(replies[3 * i] as (string | null)[]),
+      holds: toHolds(replies[3 * i + 1] as Record<string, string>),
+      running_jobs: (replies[3 * i + 2] as string[]).sort(),
+    }));
+  };
+
   return {
-    async report(beat: Heartbeat): Promise<void> {
-      await redis.hset(keys.workers, beat.worker, JSON.stringify(beat));
+    async report(beat: ReportedHeartbeat): Promise<void> {
+      await redis.hset(keys.workers, beat.worker, JSON.stringify({ ...beat, at: beat.at ?? (await readNow()) }));
     },
 
     async leave(worker: string): Promise<void> {
@@ -64,25 +196,16 @@ export const createWorkerRegistry = (redis: Redis, keys: Keys) => {
       return toReserved(await redis.hmget(keys.reserved(engine), 'centicpus', 'memory_mb', 'gpus'));
     },
 
-    /** One entry a machine; workers that share an engine are one machine. */
-    async readNodes(now_ms: number): Promise<Node[]> {
+    /** One entry a machine; workers that share an engine are one machine. The time is the broker's, unless one is given. */
+    async readNodes(now?: number): Promise<Node[]> {
+      const now_ms = now ?? (await readNow());
       const byEngine = new Map<string, Heartbeat[]>();
       for (const beat of await readHeartbeats(now_ms)) {
         byEngine.set(beat.engine, [...(byEngine.get(beat.engine) ?? []), beat]);
       }
-      const nodes = [...byEngine].map(async ([engine, workers]): Promise<Node> => {
-        const last_heartbeat = Math.max(...workers.map((beat) => beat.at));
-        return {
-          node: workers[0]?.node ?? engine,
-          engine,
-          state: now_ms - last_heartbeat > LOST_AFTER_MS ? 'lost' : 'ready',
-          capacity: workers.map((beat) => beat.capacity).reduce(max),
-          reserved: await this.readReserved(engine),
-          workers,
-          last_heartbeat,
-        };
-      });
-      return Promise.all(nodes);
+      const [ledgers, drained] = await Promise.all([readLedgers([...byEngine.keys()]), redis.smembers(keys.drained)]);
+      const seen = { now_ms, drained: new Set(drained) };
+      return [...byEngine].map(([engine, workers], i) => toNode(engine, workers, ledgers[i] as Ledger, seen));
     },
   };
 };

@@ -1,6 +1,6 @@
 import { createJobId, createStore, isJobId } from '@berth/store';
 import { describe, expect, it } from 'vitest';
-import { openTestRedis, openTestStore, submit, toNewJob } from './open-test-store.js';
+import { claim, historyOf, openTestRedis, openTestStore, submit, toNewJob } from './open-test-store.js';
 
 describe('accept', () => {
   it('writes a whole record that reads back as it was submitted', async () => {
@@ -47,6 +47,18 @@ describe('accept', () => {
     expect(await seen(1)).toEqual([[2, 'cancelled']]);
     expect(await seen(2)).toEqual([]);
     expect(await store.jobs.readHistory('00000000-0000-7000-8000-000000000000')).toEqual([]);
+  });
+
+  it('that is sent again, without an Idempotency-Key, finds the job as it is by then, also where that was the last one allowed', async () => {
+    const { store } = openTestStore('accept');
+    await store.quotas.set({ user: 'local' }, { max_pending: 1 });
+    const job = toNewJob({}, { job_id: createJobId(Date.now()) });
+    const first = await store.jobs.accept(job);
+    expect(await store.jobs.accept(job)).toMatchObject({ job_id: first.job_id, replayed: true });
+    await claim(store, first.job_id);
+    expect(await store.jobs.accept(job)).toMatchObject({ job_id: first.job_id, replayed: true });
+    expect(await store.jobs.read(first.job_id)).toMatchObject({ state: 'running', epoch: 1 });
+    expect(await historyOf(store, first.job_id)).toEqual(['submitted', 'claimed']);
   });
 
   it('puts a job into each of its indexes and its backlog', async () => {

@@ -11,7 +11,7 @@ describe('the backlog', () => {
     const urgent = await submit(store, { priority: 100 });
     const jobs = await store.backlog.dispatch('small', 10, 10);
     expect(jobs.map((job) => job.job_id)).toEqual([urgent, first, second, low]);
-    expect(jobs[0]).toMatchObject({ dispatch: 1, priority: 100, spec: { priority: 100, command: ['true'] } });
+    expect(jobs[0]).toMatchObject({ ticket: `${urgent}-1`, priority: 100, spec: { priority: 100, command: ['true'] } });
   });
 
   it('fills its window and no more, until jobs leave it', async () => {
@@ -44,17 +44,17 @@ describe('the backlog', () => {
     expect([ids.length, new Set(ids).size]).toEqual([300, 300]);
   });
 
-  it('finds what nobody took, once per age, and takes it back with a new number', async () => {
+  it('finds what nobody took, once per age, and takes it back with a new ticket', async () => {
     const { redis, store } = openTestStore('backlog');
     const id = await submit(store);
     await store.backlog.dispatch('small', 10, 10);
     expect(await store.backlog.overdue('small', 60_000)).toEqual([]);
     await redis.zadd(store.keys.dispatched('small'), Date.now() - 61_000, id);
-    expect(await store.backlog.overdue('small', 60_000)).toEqual([{ job_id: id, dispatch: 1 }]);
+    expect(await store.backlog.overdue('small', 60_000)).toEqual([{ job_id: id, ticket: `${id}-1` }]);
     expect(await store.backlog.overdue('small', 60_000)).toEqual([]);
     await store.backlog.redispatch(id, 'small');
     expect(await redis.zcard(store.keys.dispatched('small'))).toBe(0);
-    expect(await store.backlog.dispatch('small', 10, 10)).toMatchObject([{ job_id: id, dispatch: 2 }]);
+    expect(await store.backlog.dispatch('small', 10, 10)).toMatchObject([{ job_id: id, ticket: `${id}-2` }]);
   });
 
   it('takes nothing back that was claimed or cancelled meanwhile', async () => {
@@ -81,8 +81,8 @@ describe('a queue timeout', () => {
     const patient = await store.jobs.accept(impatient(60));
     const failed = await store.backlog.failOverdue();
     expect(failed).toEqual([
-      { job_id: dispatched.job_id, class: 'small', dispatch: 1 },
-      { job_id: waiting.job_id, class: 'small', dispatch: 0 },
+      { job_id: dispatched.job_id, class: 'small', ticket: `${dispatched.job_id}-1` },
+      { job_id: waiting.job_id, class: 'small', ticket: null },
     ]);
     expect(await store.jobs.read(waiting.job_id)).toMatchObject({ state: 'failed', cause: 'queue_timeout', epoch: 0 });
     expect(await store.backlog.dispatch('small', 10, 10)).toMatchObject([{ job_id: patient.job_id }]);

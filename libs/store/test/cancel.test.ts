@@ -17,8 +17,8 @@ describe('cancel', () => {
     const { redis, store } = openTestStore('cancel');
     const id = await submit(store);
     await store.backlog.dispatch('small', 10, 10);
-    expect(await store.jobs.cancel(id)).toEqual({ kind: 'cancelled', class: 'small', dispatch: 1 });
-    expect(await store.jobs.cancel(id)).toEqual({ kind: 'cancelled', class: 'small', dispatch: 1 });
+    expect(await store.jobs.cancel(id)).toEqual({ kind: 'cancelled', class: 'small', ticket: `${id}-1` });
+    expect(await store.jobs.cancel(id)).toEqual({ kind: 'cancelled', class: 'small', ticket: null });
     expect(await store.jobs.read(id)).toMatchObject({ state: 'cancelled', cause: 'cancelled', epoch: 0 });
     expect(await historyOf(store, id)).toEqual(['submitted', 'cancelled']);
     expect(await redis.zcard(store.keys.dispatched('small'))).toBe(0);

@@ -3,9 +3,10 @@ import { applyEvent, EVENT_TYPES, JOB_STATES } from '@berth/domain';
 import { describe, expect, it } from 'vitest';
 import { openTestStore } from './open-test-store.js';
 
-const source = new URL('../src/scripts/transition.lua', import.meta.url);
-const prelude = readFileSync(source, 'utf8').replace('@BUCKET_BOUNDS_MS@', '1');
-const SCRIPT = `${prelude}
+const readScript = (name: string): string =>
+  readFileSync(new URL(`../src/scripts/${name}.lua`, import.meta.url), 'utf8').replace('@BUCKET_BOUNDS_MS@', '1');
+const SCRIPT = `${readScript('names')}
+${readScript('transition')}
 local to, present = transition(ARGV[2], ARGV[3], now_ms(), '{}')
 return { to or 'refused', present or 'none' }`;
 

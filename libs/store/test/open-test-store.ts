@@ -72,6 +72,10 @@ export const toClaimant = (fields: Partial<Claimant> = {}): Claimant => ({
   worker: 'worker-1',
   engine: 'engine-1',
   node: 'node-1',
+  labels: {},
+  region: 'default',
+  datacenter: 'default',
+  gpus: [],
   capacity: { centicpus: 400, memory_mb: 4_096, gpus: 0 },
   ...fields,
 });

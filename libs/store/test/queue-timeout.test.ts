@@ -23,7 +23,7 @@ describe('a queue timeout', () => {
     expect(await store.backlog.failOverdue()).toEqual([]);
     await store.backlog.dispatch('small', 10, 1);
     await untilPast(store, 100);
-    expect(await store.backlog.failOverdue()).toEqual([{ job_id: id, class: 'small', dispatch: 1 }]);
+    expect(await store.backlog.failOverdue()).toEqual([{ job_id: id, class: 'small', ticket: `${id}-1` }]);
     expect(await store.backlog.failOverdue()).toEqual([]);
     expect(await store.jobs.read(id)).toMatchObject({
       state: 'failed',

@@ -19,7 +19,20 @@ describe('retention', () => {
     expect(await store.jobs.read(job_id)).toBeNull();
     expect((await store.list.list({}, 10)).jobs).toEqual([]);
     const left = (await findKeys(redis, `${prefix}:*`)).map((key) => key.slice(prefix.length)).sort();
-    expect(left).toEqual([':counters', ':engine:engine-1:reserved', ':events']);
+    // What a claim's call was answered goes by itself.
+    const answers = left.filter((key) => key.startsWith(':claim:'));
+    for (const key of answers) expect(await redis.ttl(`${prefix}${key}`)).toBeGreaterThan(0);
+    const lasting = left.filter((key) => !answers.includes(key));
+    expect(lasting).toEqual([':classes', ':counters', ':engine:engine-1:reserved', ':events']);
+  });
+
+  it('forgets a job whose record names no user, as one of `local`', async () => {
+    const { redis, store } = openTestStore('retention');
+    const id = await submit(store);
+    await store.jobs.cancel(id);
+    await redis.hdel(store.keys.job(id), 'user', 'shape');
+    expect(await store.retention.forget(LATER())).toBe(1);
+    expect(await findKeys(redis, `*${id}*`)).toEqual([]);
   });
 
   it('forgets what ended before the time, so many at once, and nothing that has not ended', async () => {

@@ -4,11 +4,12 @@
 -- a row the epoch is doomed: whoever adopts it then removes the container and gives the epoch up, which ends as `poison` when it goes on.
 -- ARGV: prefix, id, worker, engine, node, lease in ms, silent in ms, an owner's early death in ms, how many of them where the
 -- epoch has not started, and where it has, the most beats that the caller has seen.
--- Returns {'adopted', epoch, attempt, spec, format, class, for how long it has run in ms or '', image digest or '', intent or ''},
+-- Returns {'adopted', epoch, attempt, spec, format, class, for how long it has run in ms or '', image digest or '', intent or '',
+-- user, GPU uuids or ''},
 -- the same with 'doomed' in front, {'held'} or {'gone', state}.
 local id, key = ARGV[2], job_key(ARGV[2])
 local job = redis.call('HMGET', key, 'state', 'epoch', 'owner', 'engine', 'attempt', 'spec', 'format', 'class', 'started_at',
-  'image_digest', 'intent', 'owned_since', 'early_deaths')
+  'image_digest', 'intent', 'owned_since', 'early_deaths', 'user', 'gpu_uuids')
 if job[1] ~= 'running' or job[4] ~= ARGV[4] then return { 'gone', job[1] or 'missing' } end
 -- What has not started would be begun by whoever adopts it. It may long have ended.
 if went_back(ARGV[11]) and not job[9] then return { 'held' } end
@@ -25,4 +26,5 @@ redis.call('ZADD', prefix .. ':leases', at + tonumber(ARGV[6]), id)
 -- An epoch that did not start has no digest of its own.
 local ran = job[9] and math.max(0, at - tonumber(job[9])) or ''
 local doomed = early_deaths >= tonumber(job[9] and ARGV[10] or ARGV[9])
-return { doomed and 'doomed' or 'adopted', job[2], job[5], job[6], job[7], job[8], ran, job[9] and job[10] or '', job[11] or '' }
+return { doomed and 'doomed' or 'adopted', job[2], job[5], job[6], job[7], job[8], ran, job[9] and job[10] or '', job[11] or '',
+  job[14], job[15] or '' }

@@ -7,7 +7,15 @@
 local alive, at = prefix .. ':engine:' .. ARGV[2] .. ':alive', now_ms()
 redis.call('ZADD', alive, at, ARGV[3])
 redis.call('ZADD', prefix .. ':engines', at, ARGV[2])
-redis.call('ZREMRANGEBYSCORE', prefix .. ':engines', '-inf', at - tonumber(ARGV[5]))
+-- A machine that is gone for good leaves nothing behind. One whose jobs are not settled yet has a ledger still.
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', prefix .. ':engines', '-inf', at - tonumber(ARGV[5]))) do
+  local keys = prefix .. ':engine:' .. gone
+  if redis.call('EXISTS', keys .. ':running') == 0 then
+    redis.call('DEL', keys .. ':alive', keys .. ':reserved', keys .. ':gpus', keys .. ':reservation')
+    redis.call('ZREM', prefix .. ':engines', gone)
+    for _, class in ipairs(redis.call('SMEMBERS', prefix .. ':classes')) do redis.call('SREM', prefix .. ':hungry:' .. class, gone) end
+  end
+end
 local silent = redis.call('ZRANGEBYSCORE', alive, '-inf', '(' .. (at - tonumber(ARGV[4])))
 -- Each is named for a while, so that everyone hears of it, and then forgotten.
 redis.call('ZREMRANGEBYSCORE', alive, '-inf', at - 60000)

@@ -3,10 +3,6 @@
 -- A change of state is one compare-and-set: look up the edge, set the fields, move the job between the state indexes, append the
 -- event to the job's history and to the stream of all events. Redis runs a script alone, so no reader sees half of it, and of two
 -- callers that want different ends exactly one finds the edge. A terminal state has no edges: it absorbs everything.
---
--- Time is the broker's. ARGV[1] is always the key prefix; names are built as in keys.ts (one Redis, not a cluster).
-
-local prefix = ARGV[1]
 
 local EDGES = {
   submitted = {},
@@ -20,50 +16,37 @@ local EDGES = {
   retried = { running = 'pending' },
   released = { running = 'pending' },
   lost = { running = 'pending' },
+  held = { pending = 'pending' },
+  unheld = { pending = 'pending' },
+  reprioritized = { pending = 'pending' },
+  ready = { pending = 'pending' },
 }
+
+-- Causes of an end that is the job's own: how long it ran says how long such jobs run.
+local OWN_ENDS = { [''] = true, exit_code = true, timeout = true, out_of_memory = true }
 
 local TERMINAL = { completed = true, failed = true, cancelled = true }
 
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
--- Whether the broker is known to have gone back to an older state: it was restored from a copy or emptied, or has lost its last writes. It counts
--- the workers' signs of life, so a caller who has seen more of them than there are knows, and the first such call notes it for all.
--- While the note is there nothing begins: what ended since that state looks as if it had yet to run, and only a person can tell. A person
--- takes it away. The count is raised to what was seen, or the same memory would bring the note back. `seen` may be older than the last
--- answer, so calls that cross or come twice raise no alarm. Returns the time of the note in Unix ms, or false.
-local function went_back(seen)
-  if tonumber(redis.call('GET', prefix .. ':beats') or 0) < tonumber(seen) then
-    redis.call('SET', prefix .. ':beats', seen)
-    redis.call('SET', prefix .. ':went_back', now_ms())
-  end
-  return redis.call('GET', prefix .. ':went_back')
-end
-
-local function job_key(id) return prefix .. ':job:' .. id end
-
--- To the stream of all events, field by field: numbers are small there. `data` is a JSON object as text.
-local function announce(id, class, seq, type, state, at, data)
+-- To the stream of all events, field by field: numbers are small there. `data` is a JSON object as text, `array` false for most jobs.
+local function announce(id, class, seq, type, state, at, data, array)
   redis.call('XADD', prefix .. ':events', 'MAXLEN', '~', 20000, '*',
-    'job', id, 'class', class, 'seq', seq, 'type', type, 'at', at, 'state', state, 'data', data)
+    'job', id, 'class', class, 'seq', seq, 'type', type, 'at', at, 'state', state, 'data', data, unpack(array and { 'array', array } or {}))
 end
 
 -- A job's first event, `submitted`, says nothing that is not in its record. So the kept history begins with the second, and a
 -- pending job costs one key: `readHistory` puts the first in front.
-local function append_event(id, class, type, state, at, data)
+local function append_event(id, class, type, state, at, data, array)
   local key = job_key(id)
   local seq = redis.call('HINCRBY', key, 'events', 1)
   redis.call('RPUSH', key .. ':events',
     '{"seq":' .. seq .. ',"type":"' .. type .. '","at":' .. at .. ',"state":"' .. state .. '","data":' .. data .. '}')
-  announce(id, class, seq, type, state, at, data)
+  announce(id, class, seq, type, state, at, data, array)
 end
 
 -- Returns the new state, or nil and the present state (false where there is no such job).
 local function transition(id, type, at, data)
   local key = job_key(id)
-  local job = redis.call('HMGET', key, 'state', 'class')
+  local job = redis.call('HMGET', key, 'state', 'class', 'array_id', 'array_index')
   local from = job[1]
   local to = from and EDGES[type] and EDGES[type][from]
   if not to then return nil, from end
@@ -71,20 +54,10 @@ local function transition(id, type, at, data)
     redis.call('HSET', key, 'state', to, 'changed_at', at)
     redis.call('ZREM', prefix .. ':jobs:state:' .. from, id)
     redis.call('ZADD', prefix .. ':jobs:state:' .. to, 0, id)
+    if job[3] then move_in_array(job[3], job[4], id, from, to, at) end
   end
-  append_event(id, job[2], type, to, at, data)
+  append_event(id, job[2], type, to, at, data, job[3])
   return to
-end
-
--- Higher priority first, then older first. Both fit a double exactly: priority in steps of 2^44 above the milliseconds.
-local function backlog_score(priority, created_at)
-  return (100 - priority) * 17592186044416 + created_at
-end
-
-local function to_backlog(id)
-  local job = redis.call('HMGET', job_key(id), 'class', 'priority', 'created_at')
-  redis.call('ZREM', prefix .. ':dispatched:' .. job[1], id)
-  redis.call('ZADD', prefix .. ':backlog:' .. job[1], backlog_score(tonumber(job[2]), tonumber(job[3])), id)
 end
 
 -- Who may write of a running job: the worker that owns its present epoch, and nobody else.
@@ -101,19 +74,10 @@ local function is_adoptable(id, owner, engine, at, silent_ms)
   return at - seen > silent_ms or lease < at
 end
 
-local function leave_queues(id, class)
-  redis.call('ZREM', prefix .. ':backlog:' .. class, id)
-  redis.call('ZREM', prefix .. ':dispatched:' .. class, id)
-  redis.call('ZREM', prefix .. ':due', id)
-  redis.call('ZREM', prefix .. ':queue_deadlines', id)
-  redis.call('HDEL', job_key(id), 'due_at')
-end
-
-local function add_reserved(engine, sign, centicpus, memory_mb, gpus)
+local function add_reserved(engine, sign, centicpus, memory_mb)
   local key = prefix .. ':engine:' .. engine .. ':reserved'
-  for field, amount in pairs({ centicpus = centicpus, memory_mb = memory_mb, gpus = gpus }) do
-    redis.call('HINCRBY', key, field, string.format('%d', sign * amount))
-  end
+  redis.call('HINCRBY', key, 'centicpus', string.format('%d', sign * centicpus))
+  redis.call('HINCRBY', key, 'memory_mb', string.format('%d', sign * memory_mb))
 end
 
 local function observe(name, class, milliseconds)
@@ -129,10 +93,17 @@ local function observe(name, class, milliseconds)
   redis.call('HINCRBY', counters, name .. '|' .. class .. '|count', 1)
 end
 
+-- What an end means to those that depend on the job: see ends.lua.
+local judge_dependants
+
 local function finish(id, class, state, cause, at)
   redis.call('HSET', job_key(id), 'finished_at', at, 'cause', cause)
   redis.call('ZADD', prefix .. ':finished', at, id)
   redis.call('HINCRBY', prefix .. ':counters', 'finished|' .. class .. '|' .. state .. '|' .. cause, 1)
+  if redis.call('EXISTS', prefix .. ':dependants:' .. id) == 1 then
+    redis.call('RPUSH', prefix .. ':unmet', id .. ' ' .. state)
+  end
+  judge_dependants(at)
 end
 
 -- Ends the present epoch of a running job with an event that leads on (see job.ts): gives back what it reserved, notes the attempt,
@@ -141,7 +112,8 @@ end
 -- workers ends as `poison`.
 local function settle(id, type, at, ended)
   local key = job_key(id)
-  local job = redis.call('HMGET', key, 'class', 'engine', 'centicpus', 'memory_mb', 'gpus', 'intent', 'started_at', 'restarts')
+  local job = redis.call('HMGET', key, 'class', 'engine', 'centicpus', 'memory_mb', 'gpus', 'intent', 'started_at', 'restarts',
+    'gpu_uuids', 'user', 'claimed_at', 'charged', 'share', 'usage')
   local class, cause = job[1], ended.cause
   if job[6] == 'cancel' then
     type, cause = 'cancelled', 'cancelled'
@@ -157,16 +129,33 @@ local function settle(id, type, at, ended)
 
   redis.call('ZREM', prefix .. ':leases', id)
   redis.call('HDEL', key, 'owner')
-  add_reserved(job[2], -1, job[3], job[4], job[5])
+  add_reserved(job[2], -1, job[3], job[4])
+  if job[9] then free_gpus(id, job[2], job[9]) end
+  redis.call('HDEL', key, 'gpu_uuids', 'usage')
+  count_job(id, TERMINAL[to] and 0 or 1, -1)
+  -- What the job was charged when it was claimed was a guess, of which a part has decayed since.
+  -- A worker of a version that knew no shares has charged nothing.
+  if job[11] then
+    local held_ms = at - tonumber(job[11])
+    charge(job[10], tonumber(job[13]) * held_ms - tonumber(job[12]) * 2 ^ (-held_ms / half_life_ms()), at)
+  end
   redis.call('SREM', prefix .. ':engine:' .. job[2] .. ':running', id)
   redis.call('PUBLISH', prefix .. ':engine:' .. job[2], 'room')
+  -- Somebody may wait not for this engine but for a quota that this job has been part of.
+  if redis.call('EXISTS', prefix .. ':quota_bound') == 1 then
+    for _, one in ipairs(redis.call('SMEMBERS', prefix .. ':classes')) do wake_hungry(one, 4) end
+  end
   if type ~= 'released' then
     local quoted = cause == '' and 'null' or '"' .. cause .. '"'
-    local entry = ended.entry .. ',"started_at":' .. (job[7] or 'null') .. ',"finished_at":' .. at .. ',"cause":' .. quoted .. '}'
+    -- A worker that is gone has left its last sample.
+    local usage = ended.usage and ended.usage ~= '' and ended.usage or job[14]
+    local entry = ended.entry .. (usage and ',"usage":' .. usage or '') .. ',"started_at":' .. (job[7] or 'null') .. ',"finished_at":' .. at .. ',"cause":' .. quoted .. '}'
     local before = redis.call('HGET', key, 'attempts')
     redis.call('HSET', key, 'attempts', (before and before .. ',' or '') .. entry)
   end
   if job[7] and type ~= 'released' and type ~= 'lost' then observe('runtime', class, math.max(0, at - tonumber(job[7]))) end
+  if OWN_ENDS[cause] and (TERMINAL[to] or type == 'retried') and job[7] then keep_run_time(job[10], class, math.max(1, at - tonumber(job[7]))) end
+  if type == 'completed' and job[7] then learn_duration(job[10], class, math.max(1, at - tonumber(job[7]))) end
 
   if TERMINAL[to] then
     redis.call('HSET', key, 'exit_code', ended.exit_code, 'message', ended.message)

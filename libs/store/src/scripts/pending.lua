@@ -1,0 +1,75 @@
+-- Shared by every script: the jobs that wait for a machine, in the order in which they are picked.
+--
+--   eligible:<class>                   sorted set: user -> rank in the fair share, lowest first
+--   shapes:<class>:<user>              sorted set: shape -> score of its first job
+--   queue:<class>:<user>:<sha1 shape>  sorted set: job -> score: higher priority first, then older first
+--
+-- Jobs of one shape are alike to every machine, so a pick looks at the first job of each shape only: what does not fit holds nobody up. In a
+-- class that orders priority across users all of them share one queue, whose user is called `*`.
+--
+-- Beside it stands what BullMQ holds. A message there is a ticket: who draws it may pick a job of its class, whichever is the best by then.
+-- `tickets:<class>` says for which job each ticket was issued; that job leaves its ticket to the one that the ticket of the picked job
+-- was issued for. So there are always as many tickets on their way as there are jobs in `dispatched:<class>`.
+
+-- Higher priority first, then older first. Both fit a double exactly: priority in steps of 2^44 above the milliseconds.
+local function backlog_score(priority, created_at)
+  return (100 - priority) * 17592186044416 + created_at
+end
+
+local function queue_key(class, bucket, shape)
+  return prefix .. ':queue:' .. class .. ':' .. bucket .. ':' .. redis.sha1hex(shape)
+end
+
+-- Wakes workers that found nothing for them in a class: a few at a time, as each will look for all that there is.
+local function wake_hungry(class, count)
+  local engines = redis.call('SPOP', prefix .. ':hungry:' .. class, count)
+  for _, engine in ipairs(engines) do redis.call('PUBLISH', prefix .. ':engine:' .. engine, 'room') end
+end
+
+local function to_index(id, class, bucket, shape, score)
+  local queue, shapes = queue_key(class, bucket, shape), prefix .. ':shapes:' .. class .. ':' .. bucket
+  redis.call('ZADD', queue, score, id)
+  local head = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', shapes, head[2], shape)
+  if redis.call('ZADD', prefix .. ':eligible:' .. class, rank_of(bucket), bucket) == 1 then
+    redis.call('SADD', prefix .. ':classes', class)
+  end
+  wake_hungry(class, 4)
+end
+
+local function from_index(id, class, bucket, shape)
+  local queue, shapes = queue_key(class, bucket, shape), prefix .. ':shapes:' .. class .. ':' .. bucket
+  if redis.call('ZREM', queue, id) == 0 then return end
+  local head = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+  if head[2] then
+    redis.call('ZADD', shapes, head[2], shape)
+  else
+    redis.call('ZREM', shapes, shape)
+    if redis.call('EXISTS', shapes) == 0 then redis.call('ZREM', prefix .. ':eligible:' .. class, bucket) end
+  end
+end
+
+-- A pending job that nothing holds back any more waits for a machine from now on, without a ticket.
+local function to_backlog(id)
+  local job = redis.call('HMGET', job_key(id), 'class', 'priority', 'created_at', 'user', 'bucket', 'shape', 'ticket')
+  local class, score = job[1], backlog_score(tonumber(job[2]), tonumber(job[3]))
+  if job[7] then
+    redis.call('HDEL', prefix .. ':tickets:' .. class, job[7])
+    redis.call('HDEL', job_key(id), 'ticket')
+  end
+  redis.call('ZREM', prefix .. ':dispatched:' .. class, id)
+  redis.call('ZADD', prefix .. ':backlog:' .. class, score, id)
+  to_index(id, class, job[5] or job[4], job[6], score)
+end
+
+-- The job is not pending any more, or must not be picked for now. Whatever ticket was issued for it means nothing then.
+local function leave_queues(id, class)
+  local job = redis.call('HMGET', job_key(id), 'user', 'bucket', 'shape', 'ticket')
+  from_index(id, class, job[2] or job[1], job[3])
+  redis.call('ZREM', prefix .. ':backlog:' .. class, id)
+  redis.call('ZREM', prefix .. ':dispatched:' .. class, id)
+  redis.call('ZREM', prefix .. ':due', id)
+  redis.call('ZREM', prefix .. ':queue_deadlines', id)
+  if job[4] then redis.call('HDEL', prefix .. ':tickets:' .. class, job[4]) end
+  redis.call('HDEL', job_key(id), 'due_at', 'ticket')
+end

@@ -1,0 +1,115 @@
+import { listCandidates, pick, toShape } from '@berth/domain';
+import { expect, it } from 'vitest';
+import { createDrawer } from './draw.js';
+import { claim, openTestStore, submit, toClaimant, toNewJob, toSettlement } from './open-test-store.js';
+
+const CLASSES = ['small', 'urgent'];
+
+const beat = (more: object = {}) => {
+  const { worker, engine, node, labels, region, datacenter, gpus, capacity } = toClaimant();
+  const told = {
+    version: '1',
+    engine_version: '1',
+    oci_runtime: 'runc',
+    running: 0,
+    started_at: 0,
+    classes: ['small'],
+  };
+  return { worker, engine, node, labels, region, datacenter, gpus, capacity, ...told, ...more };
+};
+
+it('a sight has everybody who waits, in the order of the pick, and what the scripts give next', async () => {
+  const { store } = openTestStore('sights');
+  await store.workers.report(beat());
+  await store.shares.setCluster({ centicpus: 400, memory_mb: 4_096, gpus: 0 });
+  const running = await claim(store, await submit(store, { cpus: 1 }));
+  for (const [user, cpus] of [
+    ['alice', 8],
+    ['alice', 1],
+    ['bob', 1],
+    ['bob', 1],
+    ['alice', 8],
+  ] as const) {
+    await store.jobs.accept(toNewJob({ cpus, memory_mb: 64 }, { user }));
+  }
+  await store.quotas.set({ user: '*' }, { max_running: 3 });
+  const { scene, ...sight } = await store.sights.read({ classes: CLASSES, depth: 2 });
+  expect(sight).toMatchObject({ shapes_left_out: 0, lost_nodes: [], placed: null });
+  expect(sight.running).toMatchObject([
+    { job_id: running.job_id, class: 'small', bucket: 'local', engine: 'engine-1' },
+  ]);
+  const queues = scene.buckets.small?.map(({ user, queues: own }) => [
+    user,
+    own.map(({ jobs, count }) => [jobs.length, count]),
+  ]);
+  expect(queues).toEqual([
+    [
+      'alice',
+      [
+        [2, 2],
+        [1, 1],
+      ],
+    ],
+    ['bob', [[2, 2]]],
+  ]);
+  expect(scene.machines).toMatchObject([
+    { node: 'node-1', reserved: { centicpus: 100 }, classes: ['small'], drained: false },
+  ]);
+  expect(scene.tallies['user/bob']).toMatchObject({ running: 0, pending: 2 });
+  const [machine] = scene.machines;
+  const expected = machine && pick(scene, 'small', machine);
+  const drawn = await createDrawer(store).next();
+  expect([drawn?.job_id, drawn?.user]).toEqual([expected?.job_id, 'alice']);
+  // It has been charged for it: bob is next.
+  const then = await store.sights.read({ classes: CLASSES });
+  expect(listCandidates(then.scene, 'small').map(({ bucket }) => bucket)).toEqual(['bob', 'alice']);
+});
+
+it('a sight of a job says where it stands, and what keeps it from waiting', async () => {
+  const { store } = openTestStore('sights');
+  const first = await submit(store, { cpus: 1 });
+  await submit(store, { cpus: 2, priority: 90 });
+  const second = await submit(store, { cpus: 1 });
+  const after = [{ job: first, condition: 'finished' as const }];
+  const third = await submit(store, { after, memory_mb: 64 });
+  const look = async (job_id: string) => {
+    const job = await store.jobs.read(job_id);
+    if (!job) throw new Error('it is gone');
+    return (await store.sights.read({ classes: CLASSES, job })).placed;
+  };
+  expect(await look(second)).toMatchObject({ state: 'pending', ahead_in_queue: 1, ahead_of_user: 2 });
+  expect((await look(second))?.job.shape).toEqual(toShape('100,256,3600'));
+  expect(await look(third)).toMatchObject({
+    ahead_in_queue: null,
+    job: { after_left: 1, dependencies: [{ job: first, condition: 'finished', state: 'pending' }] },
+  });
+  await store.control.hold(second);
+  expect(await look(second)).toMatchObject({ ahead_in_queue: null, job: { held: true, due_at: null } });
+  await store.claims.settle(await claim(store, first), toSettlement('retried', { delay_ms: 60_000 }));
+  const { job } = (await look(first)) ?? {};
+  expect(job?.due_at).toBeGreaterThan(Date.now() + 50_000);
+});
+
+it('run times are kept of ends that are a job’s own, the last 64 of them', async () => {
+  const { store, redis } = openTestStore('sights');
+  const key = store.keys.runTimes('local', 'small');
+  const end = async (type: Parameters<typeof toSettlement>[0], more: object = {}): Promise<void> => {
+    const held = await claim(store, await submit(store));
+    await store.claims.start(held, 'sha256:abc');
+    await store.claims.settle(held, toSettlement(type, more));
+    if (type === 'retried' || type === 'lost') await store.jobs.cancel(held.job_id);
+  };
+  await end('completed');
+  await end('failed');
+  await end('retried', { cause: 'timeout' });
+  expect(await redis.llen(key)).toBe(3);
+  await end('lost', { cause: 'node_lost' });
+  await end('failed', { cause: 'engine_restarted' });
+  await store.claims.settle(await claim(store, await submit(store)), toSettlement('failed', { cause: 'start_failed' }));
+  expect(await redis.llen(key)).toBe(3);
+  await redis.lpush(key, ...Array.from({ length: 80 }, () => 5));
+  await end('completed');
+  expect(await redis.llen(key)).toBe(64);
+  const { times } = await store.sights.read({ classes: CLASSES, user: 'local' });
+  expect(times['local|small']).toHaveLength(64);
+});
