@@ -1,6 +1,7 @@
+import type { JobSpec } from '@berth/domain';
 import { type Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { type Message, messageSchema } from './message.js';
+import { type Message, messageSchema, toMessage } from './message.js';
 
 /** What the board shows of a job that has ended. */
 export interface BoardNote {
@@ -10,13 +11,15 @@ export interface BoardNote {
   cause: string | null;
 }
 
-/** A message in a worker's hands. Exactly one of the four ends it; a repeat or a lost lock is harmless and ignored. */
+/** A message in a worker's hands. Exactly one of `handBack`, `complete` and `fail` ends it; a repeat or a lost lock is harmless and ignored. */
 export interface Delivery {
+  /** The message's id: a ticket for a job of the class. */
+  ticket: string;
   message: Message;
+  /** Makes the message show the job that was drawn with it. */
+  relabel(job_id: string, spec: JobSpec): Promise<void>;
   /** Back to the front of its priority, at once: another worker may have room. */
   handBack(): Promise<void>;
-  /** Back, but not to be seen for a while: this machine is too small. */
-  postpone(ms: number): Promise<void>;
   complete(note: BoardNote): Promise<void>;
   fail(note: BoardNote): Promise<void>;
 }
@@ -149,13 +152,16 @@ const toDelivery = async (job: Job, token: string, context: DeliveryContext): Pr
     return undefined;
   }
   return {
+    ticket: job.id ?? '',
     message: parsed.data,
+    relabel: async (job_id, spec) => {
+      await job.updateData(toMessage(job_id, spec)).catch(context.onError);
+    },
     handBack: () =>
       end(async () => {
         await job.moveToWait(token);
         await context.redis.zadd(context.wakeKey, 0, '0');
       }),
-    postpone: (ms) => end(() => job.moveToDelayed(Date.now() + ms, token)),
     complete: (note) => end(() => job.moveToCompleted(note, token, false)),
     fail: (note) =>
       end(async () => {

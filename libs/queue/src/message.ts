@@ -2,8 +2,8 @@ import type { JobSpec } from '@berth/domain';
 import { z } from 'zod';
 
 /**
- * What travels through BullMQ: the job's id, and a summary for people who read the board. Only the id is ever acted upon, and
- * even that is checked against the record.
+ * What travels through BullMQ: the id of the job that the ticket was issued for, and a summary for people who read the board. Whoever takes
+ * it draws the best job by then, which the record decides; where that is another one, the message is made to say so.
  */
 export const messageSchema = z.object({
   job_id: z.string().min(1).max(64),
@@ -24,9 +24,6 @@ export const toMessage = (job_id: string, spec: JobSpec): Message => ({
   image: spec.image,
   command: toHead(spec.command),
 });
-
-/** BullMQ refuses a second message with an id that it still knows, so each dispatch of a job has an id of its own. */
-export const toMessageId = (job_id: string, dispatch: number): string => `${job_id}-${dispatch}`;
 
 /** BullMQ serves low numbers first and numbers from 1; our users' 100 is the most urgent. */
 export const toBullPriority = (priority: number): number => 101 - priority;

@@ -1,35 +1,36 @@
 import type { JobSpec } from '@berth/domain';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { toBullPriority, toMessage, toMessageId } from './message.js';
+import { toBullPriority, toMessage } from './message.js';
 import { openQueue } from './queues.js';
 
 /** A job to put into its class's queue. */
 export interface Outgoing {
   job_id: string;
-  dispatch: number;
+  /** The message's id. */
+  ticket: string;
   priority: number;
   spec: JobSpec;
 }
 
 export interface Producer {
-  /** Puts messages in. A repeat of a dispatch that is still known changes nothing. */
+  /** Puts messages in. A repeat of a ticket that is still known changes nothing. */
   add(className: string, jobs: Outgoing[]): Promise<void>;
-  /** Whether the message of a dispatch is still on its way: waiting, or with a worker. */
-  isLive(className: string, job_id: string, dispatch: number): Promise<boolean>;
+  /** Whether a ticket is still on its way: waiting, or with a worker. */
+  isLive(className: string, ticket: string): Promise<boolean>;
   /** Takes a waiting message out. A message with a worker stays: the worker finds out from the record. */
-  remove(className: string, job_id: string, dispatch: number): Promise<void>;
+  remove(className: string, ticket: string): Promise<void>;
   /** For the board. */
   readonly queues: Queue[];
   close(): Promise<void>;
 }
 
-const toBullJob = ({ job_id, dispatch, priority, spec }: Outgoing) => {
+const toBullJob = ({ job_id, ticket, priority, spec }: Outgoing) => {
   const message = toMessage(job_id, spec);
   return {
     name: spec.name ?? message.command.slice(0, 60),
     data: message,
-    opts: { jobId: toMessageId(job_id, dispatch), priority: toBullPriority(priority) },
+    opts: { jobId: ticket, priority: toBullPriority(priority) },
   };
 };
 
@@ -55,12 +56,12 @@ export const openProducer = ({ redis, prefix, classes, onError }: ProducerOption
       if (first && more.length === 0) await find(className).add(first.name, first.data, first.opts);
       else if (first) await find(className).addBulk([first, ...more]);
     },
-    async isLive(className, job_id, dispatch) {
-      const job = await find(className).getJob(toMessageId(job_id, dispatch));
+    async isLive(className, ticket) {
+      const job = await find(className).getJob(ticket);
       return job !== undefined && job.finishedOn === undefined;
     },
-    async remove(className, job_id, dispatch) {
-      await find(className).remove(toMessageId(job_id, dispatch));
+    async remove(className, ticket) {
+      await find(className).remove(ticket);
     },
     async close() {
       await Promise.all([...queues.values()].map((queue) => queue.close()));

@@ -6,8 +6,9 @@ describe('a message', () => {
   it('brings the id and a summary for the board, and ends as completed', async () => {
     const { producer, openWorker, errors } = openTestQueue('delivery');
     const spec = { ...jobSpecSchema.parse({ command: ['echo', 'x'.repeat(500)], name: 'mine' }), image: 'busybox' };
-    await producer.add('small', [{ job_id: 'a', dispatch: 1, priority: 50, spec }]);
+    await producer.add('small', [{ job_id: 'a', ticket: 'a-1', priority: 50, spec }]);
     const delivery = await takeWithin(openWorker('w1'), 4_000);
+    expect(delivery.ticket).toBe('a-1');
     expect(delivery.message).toMatchObject({ job_id: 'a', image: 'busybox' });
     expect(delivery.message.command).toMatch(/^echo x{115}…$/);
     await delivery.complete(DONE);
@@ -71,20 +72,20 @@ describe('a message', () => {
   });
 });
 
-describe('a dispatch', () => {
+describe('a ticket', () => {
   it('that is repeated adds nothing; the next one does', async () => {
     const { producer } = openTestQueue('delivery');
     await producer.add('small', [toOutgoing('a')]);
     await producer.add('small', [toOutgoing('a'), toOutgoing('b')]);
     await producer.add('small', []);
     expect(await producer.queues[0]?.getPrioritizedCount()).toBe(2);
-    await producer.add('small', [toOutgoing('a', 50, 2)]);
+    await producer.add('small', [toOutgoing('a', 50, 'a-2')]);
     expect(await producer.queues[0]?.getPrioritizedCount()).toBe(3);
   });
 
   it('is live from when it is added until it ends', async () => {
     const { producer, openWorker } = openTestQueue('delivery');
-    const isLive = () => producer.isLive('small', 'a', 1);
+    const isLive = () => producer.isLive('small', 'a-1');
     expect(await isLive()).toBe(false);
     await producer.add('small', [toOutgoing('a')]);
     expect(await isLive()).toBe(true);
@@ -102,13 +103,13 @@ describe('a dispatch', () => {
   it('is taken out while it waits, and stays with the worker that has it', async () => {
     const { producer, openWorker } = openTestQueue('delivery');
     await producer.add('small', [toOutgoing('a')]);
-    await producer.remove('small', 'a', 1);
-    await producer.remove('small', 'missing', 1);
-    expect(await producer.isLive('small', 'a', 1)).toBe(false);
+    await producer.remove('small', 'a-1');
+    await producer.remove('small', 'missing-1');
+    expect(await producer.isLive('small', 'a-1')).toBe(false);
     await producer.add('small', [toOutgoing('b')]);
     const delivery = await takeWithin(openWorker('w1'), 4_000);
-    await producer.remove('small', 'b', 1).catch(() => {});
-    expect(await producer.isLive('small', 'b', 1)).toBe(true);
+    await producer.remove('small', 'b-1').catch(() => {});
+    expect(await producer.isLive('small', 'b-1')).toBe(true);
     await delivery.complete(DONE);
   });
 

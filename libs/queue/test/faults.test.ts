@@ -119,7 +119,7 @@ describe('a lock', () => {
     const delivery = await taking;
     expect(delivery.message.job_id).toBe('a');
     await delivery.complete(DONE);
-    expect(await producer.isLive('small', 'a', 1)).toBe(false);
+    expect(await producer.isLive('small', 'a-1')).toBe(false);
   });
 });
 

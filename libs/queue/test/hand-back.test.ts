@@ -43,29 +43,28 @@ describe('handing back', () => {
   });
 });
 
-describe('postponing', () => {
-  it('hides a message for its time, and no longer, while others are served', async () => {
-    const { producer, openWorker } = openTestQueue('hand-back');
-    await producer.add('small', [toOutgoing('big', 100), toOutgoing('next')]);
+describe('a message that served another job', () => {
+  it('says so on the board, and to whoever takes it next', async () => {
+    const { producer, openWorker, errors } = openTestQueue('hand-back');
+    await producer.add('small', [toOutgoing('a')]);
     const consumer = openWorker('w1');
-    const from = performance.now();
-    const big = await takeWithin(consumer, 4_000);
-    await big.postpone(700);
-    const next = await takeWithin(consumer, 4_000);
-    expect([big.message.job_id, next.message.job_id]).toEqual(['big', 'next']);
+    const delivery = await takeWithin(consumer, 4_000);
+    const { spec } = toOutgoing('b');
+    await delivery.relabel('b', { ...spec, command: 'echo other' });
+    await delivery.handBack();
     const again = await takeWithin(consumer, 4_000);
-    expect(again.message.job_id).toBe('big');
-    expect(performance.now() - from).toBeGreaterThanOrEqual(690);
-    expect(await producer.isLive('small', 'big', 1)).toBe(true);
+    expect(again).toMatchObject({ ticket: 'a-1', message: { job_id: 'b', command: 'echo other' } });
+    await again.complete(DONE);
+    expect(errors).toEqual([]);
   });
 
-  it('wakes a consumer that waits when the time has come', async () => {
-    const { producer, openWorker } = openTestQueue('hand-back');
-    const [small, large] = [openWorker('w1'), openWorker('w2')];
-    await producer.add('small', [toOutgoing('big')]);
-    const delivery = await takeWithin(small, 4_000);
-    const taken = takeWithin(large, 3_000);
-    await delivery.postpone(300);
-    expect((await taken).message.job_id).toBe('big');
+  it('and is gone by then is reported, and no trouble to its worker', async () => {
+    const { producer, openWorker, errors } = openTestQueue('hand-back');
+    await producer.add('small', [toOutgoing('a')]);
+    const delivery = await takeWithin(openWorker('w1'), 4_000);
+    await delivery.complete(DONE);
+    await producer.remove('small', 'a-1');
+    await expect(delivery.relabel('b', toOutgoing('b').spec)).resolves.toBeUndefined();
+    expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('Missing key')]);
   });
 });

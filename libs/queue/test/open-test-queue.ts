@@ -69,9 +69,9 @@ export const openTestQueue = (file: string): TestQueue => {
   };
 };
 
-export const toOutgoing = (job_id: string, priority = 50, dispatch = 1): Outgoing => ({
+export const toOutgoing = (job_id: string, priority = 50, ticket = `${job_id}-1`): Outgoing => ({
   job_id,
-  dispatch,
+  ticket,
   priority,
   spec: { ...jobSpecSchema.parse({ command: 'echo hi' }), image: 'busybox:stable' },
 });
