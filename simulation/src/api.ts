@@ -11,8 +11,9 @@ const WINDOW = 8;
 const sweep = (world: World): void => {
   const { now } = world.agenda;
   for (const [id, since] of world.record.dispatched) {
-    if (now - since < OVERDUE_MS || world.queue.includes(id)) continue;
-    if (redispatch(world.record, id)) world.tally('swept');
+    const ticket = world.record.jobs.get(id)?.ticket;
+    if (now - since < OVERDUE_MS || (ticket !== undefined && world.queue.includes(ticket))) continue;
+    if (redispatch(world.record, id, ticket)) world.tally('swept');
   }
 };
 
@@ -25,7 +26,7 @@ export const startApi = (world: World): void => {
     if (world.frozen_until > agenda.now) return;
     releaseDue(record, agenda.now);
     failOverdue(record, agenda.now);
-    for (const id of dispatch(record, agenda.now, WINDOW)) world.queue.push(id);
+    for (const ticket of dispatch(record, agenda.now, WINDOW)) world.queue.push(ticket);
     if (agenda.now - swept_at < SWEEP_MS) return;
     swept_at = agenda.now;
     sweep(world);
@@ -38,7 +39,8 @@ export const acceptJob = (world: World, job: SimJob): void => {
     world.agenda.after(1_000, () => acceptJob(world, job));
     return;
   }
-  queues.accept(world.record, world.agenda.now, job);
+  const shape = { ask: job.ask, timeout_seconds: job.timeout_ms / 1_000 };
+  queues.accept(world.record, world.agenda.now, { ...job, shape });
 };
 
 /** What was answered must come true. While the record is away there is no answer. */

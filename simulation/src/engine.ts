@@ -265,6 +265,11 @@ export const removeContainer = (
     if (!by.force) return 'running';
     endContainer(world, container, { exit_code: 137, by: `removed: ${by.why}` });
   }
+  // Its worker's start was on its way when it was seen as created, and the program had ended by itself when it was removed without force.
+  if (by.why === 'adopted before its start' && !by.force && container.ended_by === 'program') {
+    world.tally('accepted: a program that ended between the look and the removal');
+    container.job.excused_starts += 1;
+  }
   engine.containers.delete(by.id);
   container.removed_by = by.why;
   world.note(() => `${container.name} removed: ${by.why}`);

@@ -161,7 +161,7 @@ export const FAULTS: Record<string, (target: Target) => void> = {
   'container removed from outside': removeOutside,
   'message delivered twice': ({ world }) => {
     const ids = [...world.jobs.keys()];
-    if (ids.length > 0) world.queue.push(world.random.pick(ids));
+    if (ids.length > 0) world.queue.push(`${world.random.pick(ids)}-${world.random.between(1, 2)}`);
   },
   'messages lost': ({ world }) => {
     world.queue.length = 0;

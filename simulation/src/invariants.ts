@@ -22,6 +22,15 @@ export const checkRoom = (world: World): void => {
   }
 };
 
+/** Checked all along: whoever is on their way through the queue has a ticket, one each. */
+export const checkTickets = (world: World): void => {
+  const { dispatched, tickets, jobs } = world.record;
+  if (tickets.size !== dispatched.size) world.fail('tickets', `${tickets.size} tickets for ${dispatched.size} jobs`);
+  for (const [ticket, id] of tickets) {
+    if (jobs.get(id)?.ticket !== ticket) world.fail('tickets', `${ticket} was issued for ${id}, who does not have it`);
+  }
+};
+
 const OUTLIVED_MS = 15_000;
 const TIME_TO_ACT_MS = 10_000;
 
@@ -155,7 +164,9 @@ const checkLeftovers = (world: World): void => {
     if (running.size > 0) world.fail('I8', `${name} runs ${[...running]} at rest`);
   }
   const left = record.leases.size + record.backlog.size + record.dispatched.size + record.due.size;
-  if (left + record.queue_deadlines.size > 0) world.fail('I8', 'leases or queue entries are left at rest');
+  if (left + record.queue_deadlines.size + record.tickets.size > 0) {
+    world.fail('I8', 'leases, queue entries or tickets are left at rest');
+  }
   for (const { engine } of world.machines) {
     for (const { name } of engine.containers.values()) world.fail('I8', `${name} is left at rest`);
   }

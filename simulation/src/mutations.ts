@@ -7,6 +7,8 @@ export const MUTATIONS = {
   writes_ignore_owner: 'an epoch may be written by whoever had it before',
   terminal_does_not_absorb: 'a job that has ended may end again',
   claim_ignores_room: 'a claim does not look at what is reserved',
+  ticket_is_not_passed_on:
+    'the job that a used ticket was issued for does not get the ticket of the one that was drawn',
   expire_does_not_wait: 'leases are judged right after an outage, and without their margin',
   expire_after_standstill: 'leases are judged by a call that was sent before the record stood still',
   restarts_count_as_attempts: 'what the platform lost uses up an attempt of the user',

@@ -3,7 +3,7 @@ import { createAgenda } from './agenda.js';
 import { acceptJob, cancelJob, startApi } from './api.js';
 import { createEngine } from './engine.js';
 import { FAULTS, HARMLESS } from './faults.js';
-import { checkEvent, checkRest, checkRoom } from './invariants.js';
+import { checkEvent, checkRest, checkRoom, checkTickets } from './invariants.js';
 import type { Mutation } from './mutations.js';
 import { goOn, type Process } from './process.js';
 import { createRandom } from './random.js';
@@ -198,6 +198,7 @@ export const simulate = (seed: number, options: RunOptions = {}): Run => {
   let rested = false;
   const look = (): void => {
     checkRoom(world);
+    checkTickets(world);
     rested = world.agenda.now >= cluster.heal_at && isAtRest(world);
     world.agenda.after(SECOND, look);
   };

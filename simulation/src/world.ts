@@ -68,7 +68,7 @@ export interface World {
   record: RecordModel;
   machines: Machine[];
   jobs: Map<string, SimJob>;
-  /** Ids in the order of their messages; an id may be there twice. */
+  /** Tickets in the order of their messages; one may be there twice, or be of no use any more. */
   queue: string[];
   mutation: Mutation | undefined;
   /** Faults are on: calls may be slow, and answers lost. */

@@ -1,6 +1,7 @@
-import { type Intent, type JobSpec, jobSpecSchema, toAsk } from '@berth/domain';
+import { type Intent, type JobSpec, jobSpecSchema, toAsk, toJobShape } from '@berth/domain';
 import type { Claim, Store } from '@berth/store';
 import type { Redis } from 'ioredis';
+import { toClaimant } from '../../libs/store/test/open-test-store.js';
 import type { Random } from '../src/random.js';
 import * as claims from '../src/record/claims.js';
 import * as queues from '../src/record/queues.js';
@@ -13,6 +14,7 @@ const WORKERS = [
 ];
 export const ENGINES = ['engine-a', 'engine-b'];
 const CAPACITY = { centicpus: 300, memory_mb: 1_000, gpus: 0 };
+const WINDOW = 100;
 
 /** The real record and its model, side by side. */
 export interface Both {
@@ -48,6 +50,8 @@ const toReal = ({ id, epoch, owner }: ReturnType<typeof toHeld>): Claim => ({
   owner,
   attempt: 1,
   class: 'small',
+  user: 'local',
+  gpu_uuids: [],
   format: 'v1',
   spec: toSpec(1),
 });
@@ -72,9 +76,9 @@ const ON_JOBS: Record<string, Call> = {
     const ask = toAsk(spec);
     const queue_timeout_seconds = random.chance(0.3) ? 100 : undefined;
     const timeout = queue_timeout_seconds === undefined ? {} : { queue_timeout_seconds };
-    const { job_id } = await store.jobs.accept({ spec, class: 'small', ask, ...timeout });
+    const { job_id, created_at } = await store.jobs.accept({ spec, class: 'small', ask, ...timeout });
     const queue_timeout_ms = queue_timeout_seconds === undefined ? undefined : queue_timeout_seconds * 1_000;
-    queues.accept(model, Date.now(), { id: job_id, ask, queue_timeout_ms });
+    queues.accept(model, created_at, { id: job_id, shape: toJobShape(spec), queue_timeout_ms });
     ids.push(job_id);
     return [0, 0];
   },
@@ -84,13 +88,14 @@ const ON_JOBS: Record<string, Call> = {
     return [state === undefined ? { kind } : { kind, state }, queues.cancel(model, id)];
   },
   async dispatch({ store, model }) {
-    const real = await store.backlog.dispatch('small', 100, 100);
-    return [sorted(real.map((one) => one.job_id)), sorted(queues.dispatch(model, Date.now(), 100))];
+    const real = await store.backlog.dispatch('small', WINDOW, WINDOW);
+    return [sorted(real.map(({ ticket }) => ticket)), sorted(queues.dispatch(model, Date.now(), WINDOW))];
   },
   async redispatch({ store, model, random, ids }) {
     const id = random.pick(ids);
-    await store.backlog.redispatch(id, 'small');
-    queues.redispatch(model, id);
+    const ticket = `${id}-${random.between(1, 2)}`;
+    await store.backlog.redispatch(id, 'small', ticket);
+    queues.redispatch(model, id, ticket);
     return [0, 0];
   },
   async releaseDue({ store, model }) {
@@ -102,16 +107,24 @@ const ON_JOBS: Record<string, Call> = {
   },
 };
 
-const toKnown = (reply: Awaited<ReturnType<Store['claims']['claim']>>) => {
-  if (reply.kind === 'claimed') return { kind: 'claimed', epoch: reply.claim.epoch, attempt: reply.claim.attempt };
-  return reply.kind === 'gone' ? reply : { kind: reply.kind };
+const toKnown = (reply: Awaited<ReturnType<Store['claims']['draw']>>) => {
+  if (reply.kind !== 'claimed') return { kind: reply.kind };
+  const { job_id: id, epoch, attempt } = reply.claim;
+  return { kind: reply.kind, id, epoch, attempt };
+};
+
+/** Mostly one that was issued, for whichever job by now. */
+const toTicket = ({ model, random, ids }: Both): string => {
+  const issued = [...model.tickets.keys()];
+  return issued.length > 0 && random.chance(0.8) ? random.pick(issued) : `${random.pick(ids)}-1`;
 };
 
 const ON_CLAIMS: Record<string, Call> = {
-  async claim({ store, model, random, ids, memory }) {
-    const [id, by, call] = [random.pick(ids), random.pick(WORKERS), `call-${random.between(1, 3)}`];
-    const real = await store.claims.claim(id, { ...by, node: 'n', capacity: CAPACITY }, call);
-    return [toKnown(real), claims.claim(model, Date.now(), { ...by, ...memory, id, capacity: CAPACITY, call })];
+  async draw(both) {
+    const { store, model, random, memory } = both;
+    const [ticket, by, call] = [toTicket(both), random.pick(WORKERS), `call-${random.between(1, 3)}`];
+    const real = await store.claims.draw('small', ticket, toClaimant({ ...by, capacity: CAPACITY }), call);
+    return [toKnown(real), claims.draw(model, Date.now(), { ...by, ...memory, ticket, capacity: CAPACITY, call })];
   },
   async start(both) {
     const held = toHeld(both);
@@ -254,10 +267,12 @@ const SEEN_TO = ['seeToIt', 'seeToIt', 'seeToIt'];
 /** What leads on is called more often than what ends things. */
 export const NAMES = [
   ...Object.keys(ALL),
-  'claim',
-  'claim',
-  'claim',
+  'draw',
+  'draw',
+  'draw',
+  'draw',
   'start',
+  'dispatch',
   'dispatch',
   'beat',
   'beat',

@@ -17,15 +17,13 @@ const CALLS = 45;
 /** A worker that has not been heard for 3 s is silent; a sequence that took longer than this could mean another time by "now". */
 const TOO_SLOW_MS = 2_000;
 
-const WORDS =
-  /"(held|cancel|moved|over|stale|stored|started|settled|claimed|no_room|too_big|gone|went_back|finished|requested)"/g;
+const WORDS = /"(held|cancel|moved|over|stale|stored|started|settled|claimed|none|gone|went_back|finished|requested)"/g;
 const EXPECTED = [
   ...[
-    'claim claimed',
-    'claim no_room',
-    'claim too_big',
-    'claim gone',
-    'claim went_back',
+    'draw claimed',
+    'draw none',
+    'draw gone',
+    'draw went_back',
     'beat went_back',
     'start started',
     'start cancel',
@@ -88,7 +86,13 @@ it('the model and the scripts answer and store the same, whatever is called', as
   expect(missing()).toEqual([]);
 }, 120_000);
 
-it.each(['settle_ignores_epoch', 'writes_ignore_owner', 'claim_ignores_room', 'log_ignores_owner'] as const)(
+it.each([
+  'settle_ignores_epoch',
+  'writes_ignore_owner',
+  'claim_ignores_room',
+  'ticket_is_not_passed_on',
+  'log_ignores_owner',
+] as const)(
   'a model in which %s does not agree',
   async (mutation) => {
     const open = openTestStore('simulation');

@@ -29,7 +29,7 @@ export const readReal = async ({ store, redis, ids }: Both) => {
   const { keys } = store;
   const members = async (key: string) => sorted(await redis.zrange(key, '0', '-1'));
   const [beats, went_back] = await redis.mget(keys.beats, keys.wentBack);
-  const [jobs, engines, leases, backlog, dispatched, due, queue_deadlines] = await Promise.all([
+  const [jobs, engines, leases, backlog, dispatched, tickets, due, queue_deadlines] = await Promise.all([
     Promise.all(ids.map((id) => readRealJob(store, redis, id))),
     Promise.all(
       ENGINES.map(async (name) => ({
@@ -41,6 +41,7 @@ export const readReal = async ({ store, redis, ids }: Both) => {
     members(keys.leases),
     members(keys.backlog('small')),
     members(keys.dispatched('small')),
+    redis.hgetall(keys.tickets('small')),
     members(keys.due),
     members(keys.queueDeadlines),
   ]);
@@ -50,6 +51,7 @@ export const readReal = async ({ store, redis, ids }: Both) => {
     leases,
     backlog,
     dispatched,
+    tickets,
     due,
     queue_deadlines,
     beats: Number(beats),
@@ -81,6 +83,7 @@ export const readModel = ({ model, ids }: Both) => ({
   leases: sorted(model.leases.keys()),
   backlog: sorted(model.backlog),
   dispatched: sorted(model.dispatched.keys()),
+  tickets: Object.fromEntries(model.tickets),
   due: sorted(model.due.keys()),
   queue_deadlines: sorted(model.queue_deadlines.keys()),
   beats: model.beats,

@@ -1,4 +1,18 @@
-import { type Cause, fits, type Intent, MAX_RESTARTS, minus, type Resources } from '@berth/domain';
+import {
+  type Bucket,
+  type Cause,
+  DEFAULT_PLACE,
+  type Intent,
+  LOCAL_USER,
+  MAX_RESTARTS,
+  type MachineView,
+  NO_RESOURCES,
+  NO_USE,
+  pick,
+  type Resources,
+  toQueueScore,
+  toShapeText,
+} from '@berth/domain';
 import {
   type Ending,
   endEpoch,
@@ -9,6 +23,7 @@ import {
   leaveQueues,
   type RecordModel,
   reserve,
+  toBacklog,
   transition,
 } from './record-model.js';
 
@@ -24,6 +39,11 @@ export interface Who {
   engine: string;
 }
 
+export type DrawReply =
+  | { kind: 'claimed'; id: string; epoch: number; attempt: number }
+  | { kind: 'none' | 'went_back' }
+  | { kind: 'gone' };
+
 /** The most beats that the caller has seen; absent: it does not look. */
 type Memory = { seen?: number };
 
@@ -33,37 +53,80 @@ const wentBack = (record: RecordModel, { seen = 0 }: Memory): boolean => {
   return record.went_back;
 };
 
-export type ClaimReply =
-  | { kind: 'claimed'; epoch: number; attempt: number }
-  | { kind: 'no_room' | 'too_big' | 'went_back' }
-  | { kind: 'gone'; state: string };
+const PRIORITY = 50;
+const CLASS = 'small';
 
-export const claim = (
+/** The one user's jobs that wait, in the order of the pick. */
+const toBucket = (record: RecordModel): Bucket => {
+  const bucket: Bucket = { user: LOCAL_USER, rank: NO_USE, queues: [] };
+  for (const id of [...record.backlog, ...record.dispatched.keys()]) {
+    const job = record.jobs.get(id);
+    if (!job) continue;
+    const text = toShapeText(job.shape);
+    const known = bucket.queues.find((one) => one.text === text);
+    const queued = { job_id: id, score: toQueueScore(PRIORITY, job.created_at) };
+    if (known) known.jobs.push(queued);
+    else bucket.queues.push({ text, shape: job.shape, jobs: [queued] });
+  }
+  for (const { jobs } of bucket.queues) jobs.sort((a, b) => a.score - b.score || (a.job_id < b.job_id ? -1 : 1));
+  return bucket;
+};
+
+const toMachine = (record: RecordModel, by: Who & { capacity: Resources }): MachineView => ({
+  ...{ node: by.engine, engine: by.engine, capacity: by.capacity },
+  ...{ labels: {}, region: DEFAULT_PLACE, datacenter: DEFAULT_PLACE, gpus: [], gpu_holds: [], drained: false },
+  reserved: record.mutation === 'claim_ignores_room' ? NO_RESOURCES : engineOf(record, by.engine).reserved,
+});
+
+const pickFor = (record: RecordModel, at: number, by: Who & { capacity: Resources }): JobModel | undefined => {
+  const snapshot = { at, buckets: { [CLASS]: [toBucket(record)] }, machines: [], quotas: {}, tallies: {} };
+  const found = pick(snapshot, CLASS, toMachine(record, by));
+  return found && record.jobs.get(found.job_id);
+};
+
+/** The job that the used ticket was issued for gets the ticket of the one that was drawn with it, or waits for another. */
+const exchange = (record: RecordModel, ticket: string, drawn: JobModel): void => {
+  const issued_for = record.jobs.get(record.tickets.get(ticket) ?? '');
+  if (issued_for && issued_for !== drawn) {
+    const { ticket: passed_on } = drawn;
+    drawn.ticket = undefined;
+    issued_for.ticket = undefined;
+    if (passed_on === undefined) {
+      toBacklog(record, issued_for);
+    } else if (record.mutation !== 'ticket_is_not_passed_on') {
+      issued_for.ticket = passed_on;
+      record.tickets.set(passed_on, issued_for.id);
+    }
+  }
+  record.tickets.delete(ticket);
+};
+
+const toClaimed = ({ id, epoch, attempt }: JobModel): DrawReply => ({ kind: 'claimed', id, epoch, attempt });
+
+export const draw = (
   record: RecordModel,
   now: number,
-  by: Who & Memory & { id: string; capacity: Resources; call: string },
-): ClaimReply => {
-  const job = record.jobs.get(by.id);
-  if (job?.state === 'running' && job.claim === by.call && job.owner === by.worker) {
-    return { kind: 'claimed', epoch: job.epoch, attempt: job.attempt };
-  }
-  if (job?.state !== 'pending') return { kind: 'gone', state: job?.state ?? 'missing' };
+  by: Who & Memory & { ticket: string; capacity: Resources; call: string },
+): DrawReply => {
+  const answered = record.calls.get(by.call);
+  const before = record.jobs.get(answered?.id ?? '');
+  if (before && before.owner === by.worker && before.epoch === answered?.epoch) return toClaimed(before);
+  if (!record.tickets.has(by.ticket)) return { kind: 'gone' };
   if (wentBack(record, by)) return { kind: 'went_back' };
-  if (job.due_at !== undefined && job.due_at > now) return { kind: 'gone', state: 'pending' };
+  const job = pickFor(record, now, by);
+  if (!job) return { kind: 'none' };
+  exchange(record, by.ticket, job);
   const engine = engineOf(record, by.engine);
-  if (!fits(job.ask, by.capacity)) return { kind: 'too_big' };
-  const has_room = fits(job.ask, minus(by.capacity, engine.reserved)) || record.mutation === 'claim_ignores_room';
-  if (!has_room) return { kind: 'no_room' };
   job.epoch += 1;
   job.owner = by.worker;
   job.engine = by.engine;
-  job.claim = by.call;
+  record.calls.set(by.call, { id: job.id, epoch: job.epoch });
   transition(record, job, 'claimed');
-  reserve(engine, job.ask);
+  reserve(engine, job.shape.ask);
   engine.running.add(job.id);
   leaveQueues(record, job);
   record.leases.set(job.id, now + LEASE_MS);
-  return { kind: 'claimed', epoch: job.epoch, attempt: job.attempt };
+  return toClaimed(job);
 };
 
 export const start = (record: RecordModel, now: number, by: Holder): 'started' | 'cancel' | 'stale' => {

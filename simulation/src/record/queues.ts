@@ -1,22 +1,22 @@
-import type { Resources } from '@berth/domain';
-import { isTerminal } from '@berth/domain';
+import { isTerminal, type Shape } from '@berth/domain';
 import { findHeld, type Holder, leaveQueues, type RecordModel, toBacklog, transition } from './record-model.js';
 
 export const accept = (
   record: RecordModel,
   now: number,
-  job: { id: string; ask: Resources; queue_timeout_ms?: number | undefined },
+  job: { id: string; shape: Shape; queue_timeout_ms?: number | undefined },
 ): void => {
-  const { id, ask } = job;
+  const { id, shape } = job;
   const made = {
     id,
-    ask,
+    shape,
     state: 'pending' as const,
     epoch: 0,
     attempt: 1,
     owner: undefined,
     engine: '',
-    claim: '',
+    ticket: undefined,
+    dispatches: 0,
     intent: undefined,
     restarts: 0,
     created_at: now,
@@ -58,19 +58,23 @@ export const cancel = (record: RecordModel, id: string): CancelReply => {
   return job.state === 'cancelled' ? { kind: 'cancelled' } : { kind: 'finished', state: job.state };
 };
 
-/** Moves up to `limit` pending jobs on to the queue and returns them. */
-export const dispatch = (record: RecordModel, now: number, limit: number): string[] => {
-  const ids = [...record.backlog].slice(0, limit);
-  for (const id of ids) {
+/** Issues tickets for up to `limit` pending jobs and returns them, to be put into the queue. */
+export const dispatch = (record: RecordModel, now: number, limit: number): string[] =>
+  [...record.backlog].slice(0, limit).flatMap((id) => {
+    const job = record.jobs.get(id);
+    if (!job) return [];
+    job.dispatches += 1;
+    job.ticket = `${id}-${job.dispatches}`;
+    record.tickets.set(job.ticket, id);
     record.backlog.delete(id);
     record.dispatched.set(id, now);
-  }
-  return ids;
-};
+    return [job.ticket];
+  });
 
-export const redispatch = (record: RecordModel, id: string): boolean => {
+/** Where the ticket that is gone still is the job's own. */
+export const redispatch = (record: RecordModel, id: string, ticket: string | undefined): boolean => {
   const job = record.jobs.get(id);
-  if (!(job && record.dispatched.has(id))) return false;
+  if (!(job && record.dispatched.has(id)) || job.ticket !== ticket) return false;
   toBacklog(record, job);
   return true;
 };

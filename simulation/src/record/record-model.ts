@@ -7,6 +7,7 @@ import {
   type JobState,
   NO_RESOURCES,
   type Resources,
+  type Shape,
 } from '@berth/domain';
 import type { Mutation } from '../mutations.js';
 
@@ -23,6 +24,10 @@ export interface RecordModel {
   backlog: Set<string>;
   /** By time of dispatch. */
   dispatched: Map<string, number>;
+  /** The job that each ticket in the queue was issued for. */
+  tickets: Map<string, string>;
+  /** By the name of a call, what it has claimed. */
+  calls: Map<string, { id: string; epoch: number }>;
   due: Map<string, number>;
   queue_deadlines: Map<string, number>;
   beats: number;
@@ -45,11 +50,12 @@ export interface JobModel {
   state: JobState;
   epoch: number;
   attempt: number;
-  ask: Resources;
+  shape: Shape;
   owner: string | undefined;
   engine: string;
-  /** The name of the call that claimed the present epoch. */
-  claim: string;
+  ticket: string | undefined;
+  /** How many tickets were issued for it. */
+  dispatches: number;
   intent: Intent | 'release' | undefined;
   restarts: number;
   created_at: number;
@@ -80,6 +86,8 @@ export const createRecord = (mutation?: Mutation): RecordModel => ({
   engines_seen: new Map(),
   backlog: new Set(),
   dispatched: new Map(),
+  tickets: new Map(),
+  calls: new Map(),
   due: new Map(),
   queue_deadlines: new Map(),
   beats: 0,
@@ -123,7 +131,13 @@ export const findHeld = (record: RecordModel, { id, epoch, owner }: Holder): Job
   return job.state === 'running' && epoch_agrees && (job.owner === owner || any_owner) ? job : undefined;
 };
 
+const dropTicket = (record: RecordModel, job: JobModel): void => {
+  if (job.ticket !== undefined) record.tickets.delete(job.ticket);
+  job.ticket = undefined;
+};
+
 export const leaveQueues = (record: RecordModel, job: JobModel): void => {
+  dropTicket(record, job);
   record.backlog.delete(job.id);
   record.dispatched.delete(job.id);
   record.due.delete(job.id);
@@ -132,6 +146,7 @@ export const leaveQueues = (record: RecordModel, job: JobModel): void => {
 };
 
 export const toBacklog = (record: RecordModel, job: JobModel): void => {
+  dropTicket(record, job);
   record.dispatched.delete(job.id);
   record.backlog.add(job.id);
 };
@@ -168,7 +183,7 @@ export const endEpoch = (record: RecordModel, job: JobModel, ending: Ending & { 
   const engine = engineOf(record, job.engine);
   record.leases.delete(job.id);
   if (record.mutation !== 'terminal_does_not_absorb') job.owner = undefined;
-  engine.reserved = addReserved(engine, -1, job.ask);
+  engine.reserved = addReserved(engine, -1, job.shape.ask);
   engine.running.delete(job.id);
   if (type !== 'released') job.attempts.push({ epoch: job.epoch, cause });
   if (isTerminal(to)) {

@@ -1,7 +1,7 @@
 import { callEngine, UNREACHABLE } from '../engine.js';
 import { createLink, isCutOff, sleep } from '../network.js';
 import { createProcess, either, kill, type Process, type Steps, spawn, wait } from '../process.js';
-import { claim, LET_GO_MS, letGo } from '../record/claims.js';
+import { draw, LET_GO_MS, letGo } from '../record/claims.js';
 import type { Machine, World } from '../world.js';
 import { adoptPass, hold } from './adopt.js';
 import { runAttempt } from './attempt.js';
@@ -10,36 +10,35 @@ import { expireLoop, reconcileLoop } from './housekeeping.js';
 import { beatLoop, beatOnce, fenceLoop, renewLoop } from './leases.js';
 
 const TAKE_MS = 600;
-const TOO_BIG_MS = 5_000;
 const NO_ROOM_MS = 3_000;
 const SECOND_SIGNAL_MS = 500;
 const KILL_LIMIT_MS = 12_000;
 const LEAVE_LIMIT_MS = 2_000;
 const BROKER_LIMIT_MS = 750;
 
-function* takeOne(worker: Worker, id: string): Steps<void> {
+function* takeOne(worker: Worker, ticket: string): Steps<void> {
   const { world, machine, process } = worker;
-  const { record, agenda } = world;
-  const sent_at = agenda.now;
+  const { record } = world;
+  const sent_at = world.agenda.now;
   worker.calls += 1;
   const by = {
-    id,
+    ticket,
     worker: process.name,
     engine: machine.name,
     capacity: machine.capacity,
     call: `${process.name}-${worker.calls}`,
   };
-  const reply = yield* wait(call(worker, (now) => claim(record, now, by)));
-  const job = world.jobs.get(id);
+  const reply = yield* wait(call(worker, (now) => draw(record, now, by)));
+  const job = reply.kind === 'claimed' ? world.jobs.get(reply.id) : undefined;
   if (reply.kind === 'claimed' && job) {
-    world.note(() => `${process.name} claimed ${id} e${reply.epoch}`);
+    if (!ticket.startsWith(`${job.id}-`)) world.tally('ticket exchanged');
+    world.note(() => `${process.name} drew ${job.id} e${reply.epoch} with ${ticket}`);
     spawn(process, runAttempt(worker, { hold: hold(worker, job, { ...reply, sent_at }) }), true);
     return;
   }
-  if (reply.kind === 'too_big') agenda.after(TOO_BIG_MS, () => world.queue.push(id));
-  if (reply.kind !== 'no_room') return;
+  if (reply.kind !== 'none') return;
   world.tally('no room');
-  world.queue.push(id);
+  world.queue.push(ticket);
   yield sleep(world, NO_ROOM_MS);
 }
 
@@ -53,8 +52,8 @@ function* takeLoop(worker: Worker): Steps<void> {
       if (answer === UNREACHABLE) continue;
       worker.gate_shut = false;
     }
-    const id = isCutOff(world, worker.link) ? undefined : world.queue.shift();
-    if (id !== undefined) yield* takeOne(worker, id);
+    const ticket = isCutOff(world, worker.link) ? undefined : world.queue.shift();
+    if (ticket !== undefined) yield* takeOne(worker, ticket);
   }
 }
 
