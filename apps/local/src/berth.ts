@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { openProgram, type Programs, toChildEnv, toPrograms, toRunDir, waitForApi } from './berth-processes.js';
 import { brokerNeedsEngine, openBroker } from './broker.js';
@@ -63,6 +64,7 @@ const bringUp = async (config: Config, holder: Holder, terms: Terms): Promise<vo
   await checkPorts(config);
   const openApi = async (docker: Docker | undefined) => {
     const broker = await holder.hold(() => openBroker({ ...config, docker, say }));
+    noteBroker(config.dataDir, broker.url);
     await holder.hold(() => openChild('api', toChildEnv(config, { redisUrl: broker.url }), { ...terms, ...config }));
     return broker;
   };
@@ -78,6 +80,13 @@ const bringUp = async (config: Config, holder: Holder, terms: Terms): Promise<vo
   for (const name of ['reaper', 'worker'] as const)
     await holder.hold(() => openChild(name, env, { ...terms, ...config }));
   await greet(config, holder.stopping, say);
+};
+
+/** For `npm run key`. The URL may hold a password. */
+const noteBroker = (dataDir: string, url: string): void => {
+  const path = join(dataDir, 'broker');
+  rmSync(path, { force: true });
+  writeFileSync(path, `${url}\n`, { mode: 0o600 });
 };
 
 const openChild = (

@@ -14,6 +14,7 @@ const terminal = new Set(['completed', 'failed', 'cancelled']);
 /** Runs `uname -a` through the API at `base` and says what came of it. A job that does not end well is told, not thrown. */
 export const runFirstJob = async (base: string, say: (line: string) => void, stopping: AbortSignal): Promise<void> => {
   const started_at = Date.now();
+  if (await needsKey(base, stopping)) return say(`\nThe API asks for a key, so there is no first job.`);
   const submitted = await ask(`${base}/v1/jobs`, {
     method: 'POST',
     signal: stopping,
@@ -25,6 +26,13 @@ export const runFirstJob = async (base: string, say: (line: string) => void, sto
   if (job.state === 'completed') say(`  ${(job.stdout ?? '').trimEnd()}`);
   else say(`  ${job.state}${job.cause ? ` (${job.cause})` : ''} ${(job.stderr ?? '').trimEnd()}`.trimEnd());
   say(`  ${job.state} after ${Date.now() - started_at} ms`);
+};
+
+/** Keys have been made, or it listens on an address where it asks everybody for one. */
+const needsKey = async (base: string, signal: AbortSignal): Promise<boolean> => {
+  const response = await fetch(`${base}/v1/classes`, { signal });
+  await response.arrayBuffer();
+  return response.status === 401;
 };
 
 /** The job as last seen, when the signal comes first. */

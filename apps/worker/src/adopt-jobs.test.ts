@@ -3,7 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { createLogBook, defer, toAdoption, toClaim } from '../test/fakes.js';
 import { createAdoption } from './adopt-jobs.js';
 
-const claimant = { worker: 'w', engine: 'e', node: 'n', capacity: { centicpus: 1, memory_mb: 1, gpus: 0 } };
+const claimant = {
+  worker: 'w',
+  engine: 'e',
+  node: 'n',
+  labels: {},
+  region: 'default',
+  datacenter: 'default',
+  gpus: [],
+  capacity: { centicpus: 1, memory_mb: 1, gpus: 0 },
+};
 
 /** Adopts what `orphans` holds at the time; `taken` go to others first, `broken` throw. */
 const open = ({ taken = [], broken = [] }: { taken?: string[]; broken?: string[] } = {}) => {

@@ -10,6 +10,7 @@ interface Place {
   node: string;
   installation: string;
   profileOf: (className: string) => Profile;
+  fakeGpus: boolean;
 }
 
 const toSlackSeconds = ({ stop_grace_seconds }: Pick<JobSpec, 'stop_grace_seconds'>): number =>
@@ -20,7 +21,10 @@ export const toTimeUp = (spec: Pick<JobSpec, 'stop_grace_seconds'>, deadline_ms:
   deadline_ms - toSlackSeconds(spec) * 1000;
 
 /** Everything that the container of a claim is made from. */
-export const toContainerOptions = (claim: Claim, { node, installation, profileOf }: Place): ContainerOptions => {
+export const toContainerOptions = (
+  claim: Claim,
+  { node, installation, profileOf, fakeGpus }: Place,
+): ContainerOptions => {
   const { job_id, epoch, attempt, spec, class: className } = claim;
   const seconds = spec.timeout_seconds + toSlackSeconds(spec);
   return {
@@ -32,6 +36,7 @@ export const toContainerOptions = (claim: Claim, { node, installation, profileOf
     memory_mb: spec.memory_mb,
     network: spec.network,
     profile: profileOf(className),
+    gpus: { uuids: claim.gpu_uuids, fake: fakeGpus },
     labels: { job_id, epoch, attempt, deadline: Math.ceil(Date.now() / 1000) + seconds, installation },
   };
 };

@@ -27,6 +27,8 @@ export interface AttemptContext {
   installation: string;
   logLimitBytes: number;
   profileOf: (className: string) => Profile;
+  /** The machine's GPUs are on paper only. */
+  fakeGpus: boolean;
   /** The engine did not do what it was asked to. */
   onEngineFault: () => void;
   log: Logger;

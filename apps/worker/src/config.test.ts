@@ -28,12 +28,12 @@ describe('the configuration', () => {
     });
   });
 
-  it('opens its port to others only when it is told so in so many words', () => {
+  it('asks everybody else for a key, unless it is told otherwise in so many words', () => {
     const open = { BERTH_WORKER_HOST: '0.0.0.0' };
-    expect(() => toWorkerConfig(open)).toThrow(/BERTH_WORKER_HOST is not a loopback address/);
-    expect(toWorkerConfig({ ...open, BERTH_WORKER_PORT: '0' }).port).toBe(0);
+    expect(toWorkerConfig(open)).toMatchObject({ host: '0.0.0.0', openWithoutKeys: false });
+    expect(() => toWorkerConfig({ BERTH_ALLOW_PUBLIC_BIND: 'yes' })).toThrow(/BERTH_ALLOW_PUBLIC_BIND/);
     const told = toWorkerConfig({ ...open, BERTH_ALLOW_PUBLIC_BIND: PUBLIC_BIND_CONSENT });
-    expect(told).toMatchObject({ host: '0.0.0.0', loopbackOnly: false });
+    expect(told).toMatchObject({ host: '0.0.0.0', loopbackOnly: false, openWithoutKeys: true });
     expect(toWorkerConfig({}).loopbackOnly).toBe(true);
   });
 
@@ -54,9 +54,65 @@ describe('the configuration', () => {
     expect(toWorkerConfig({ BERTH_RUN_DIR: '/run/berth' }).runDir).toBe('/run/berth');
   });
 
+  it('knows where it is and what it is called', () => {
+    expect(toWorkerConfig({})).toMatchObject({
+      labels: {},
+      region: 'default',
+      datacenter: 'default',
+      heartbeatMs: 5_000,
+    });
+    const told = { BERTH_LABELS: 'disk=ssd, zone=a/b ,', BERTH_REGION: 'eu', BERTH_DATACENTER: 'fra 1' };
+    expect(toWorkerConfig(told)).toMatchObject({
+      labels: { disk: 'ssd', zone: 'a/b' },
+      region: 'eu',
+      datacenter: 'fra 1',
+    });
+    expect(() => toWorkerConfig({ BERTH_LABELS: 'fast', BERTH_REGION: 'a\u0000' })).toThrow(
+      /BERTH_REGION: must be .*; BERTH_LABELS: fast: must be name=value/,
+    );
+  });
+
+  it("takes the workload runner's names, and its own before them", () => {
+    const theirs = {
+      EXECUTOR_IP: '10.0.0.7',
+      EXECUTOR_REGION: 'us-east-1',
+      EXECUTOR_DATACENTER: 'dc1',
+      REDIS_HOST: 'redis',
+      REDIS_PORT: '6380',
+      REDIS_DB: '2',
+      REDIS_PASSWORD: 'p',
+      HEARTBEAT_INTERVAL: '2',
+    };
+    expect(toWorkerConfig(theirs)).toMatchObject({
+      node: '10.0.0.7',
+      region: 'us-east-1',
+      datacenter: 'dc1',
+      redisUrl: 'redis://:p@redis:6380/2',
+      heartbeatMs: 2_000,
+    });
+    const ours = { BERTH_NODE: 'n', BERTH_REGION: 'r', BERTH_DATACENTER: 'd', REDIS_URL: 'redis://other' };
+    expect(toWorkerConfig({ ...theirs, ...ours })).toMatchObject({
+      node: 'n',
+      region: 'r',
+      datacenter: 'd',
+      redisUrl: 'redis://other',
+    });
+    expect(toWorkerConfig({ HEARTBEAT_INTERVAL: '30' }).heartbeatMs).toBe(10_000);
+  });
+
+  it('may be told of GPUs that there are only on paper', () => {
+    const gpu = { index: 0, uuid: 'GPU-1', name: 'Fake', memory_mb: 100 };
+    expect(toWorkerConfig({}).fakeGpus).toBeUndefined();
+    expect(toWorkerConfig({ BERTH_GPUS: '[]' }).fakeGpus).toEqual([]);
+    expect(toWorkerConfig({ BERTH_GPUS: JSON.stringify([gpu]) }).fakeGpus).toEqual([gpu]);
+    expect(() => toWorkerConfig({ BERTH_GPUS: '[{}]' })).toThrow(/BERTH_GPUS: 0\.index: /);
+    expect(() => toWorkerConfig({ BERTH_GPUS: '/no/such/file' })).toThrow(/BERTH_GPUS: ENOENT/);
+  });
+
   it('reads classes from a file', () => {
     const path = writeClasses('[{"name":"tiny","max_cpus":1,"max_memory_mb":64,"profile":"strict"}]');
-    const tiny = { name: 'tiny', max_cpus: 1, max_memory_mb: 64, max_gpus: 0, profile: 'strict' };
+    const limits = { max_cpus: 1, max_memory_mb: 64, max_gpus: 0, priority_across_users: false };
+    const tiny = { name: 'tiny', ...limits, profile: 'strict' };
     expect(toWorkerConfig({ BERTH_CLASSES_FILE: path }).classes).toEqual([tiny]);
   });
 

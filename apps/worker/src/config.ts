@@ -3,14 +3,21 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import {
   DEFAULT_CLASSES,
-  findBindProblem,
+  DEFAULT_PLACE,
+  findConsentProblem,
+  type Gpu,
   isLoopbackAddress,
+  labelsSchema,
+  PUBLIC_BIND_CONSENT,
   type ResourceClass,
   resourceClassesSchema,
 } from '@berth/domain';
+import { toRedisUrl } from '@berth/store';
 import { z } from 'zod';
+import { readGpuList } from './inventory.js';
 
 const count = z.coerce.number().int().positive();
+const place = z.string().regex(/^[^\p{Cc}\p{Cs}]{1,128}$/u, 'must be 1 to 128 printable characters');
 
 /** Every environment variable that a worker reads; README's table says what each is for. */
 const environmentSchema = z.object({
@@ -20,8 +27,15 @@ const environmentSchema = z.object({
     .regex(/^[a-z0-9][a-z0-9:_-]{0,63}$/i)
     .default('berth'),
   BERTH_NODE: z.string().min(1).max(128).optional(),
+  BERTH_LABELS: z.string().default(''),
+  BERTH_REGION: place.default(DEFAULT_PLACE),
+  BERTH_DATACENTER: place.default(DEFAULT_PLACE),
+  BERTH_GPUS: z.string().optional(),
   BERTH_CPUS: z.coerce.number().positive().optional(),
   BERTH_MEMORY_MB: count.optional(),
+  BERTH_SYSTEM_CPUS: z.coerce.number().min(0).default(0),
+  BERTH_SYSTEM_MEMORY_MB: z.coerce.number().int().min(0).optional(),
+  HEARTBEAT_INTERVAL: z.coerce.number().positive().optional(),
   BERTH_CLASSES_FILE: z.string().optional(),
   BERTH_DEFAULT_IMAGE: z.string().default('busybox:stable'),
   BERTH_LOG_LIMIT_BYTES: count.default(10 * 1024 * 1024),
@@ -44,6 +58,15 @@ export interface WorkerConfig {
   /** Undefined: what the engine says that the machine has. */
   cpus: number | undefined;
   memoryMb: number | undefined;
+  /** Left to the system where the two above do not say what jobs may use. Undefined: a tenth of the memory. */
+  systemCpus: number;
+  systemMemoryMb: number | undefined;
+  labels: Record<string, string>;
+  region: string;
+  datacenter: string;
+  /** On paper only: told to jobs, never attached. Undefined: those that the machine has. */
+  fakeGpus: Gpu[] | undefined;
+  heartbeatMs: number;
   classes: ResourceClass[];
   defaultImage: string;
   logLimitBytes: number;
@@ -54,6 +77,8 @@ export interface WorkerConfig {
   port: number;
   /** Bound to loopback: only requests that name a loopback host are answered. */
   loopbackOnly: boolean;
+  /** Whoever reaches the port is the local user until the first API key is made: so it was said in so many words. */
+  openWithoutKeys: boolean;
   logLevel: string;
   dockerHost: string | undefined;
   /** Where the reaper of this machine looks for how long our leases are good. Undefined: nowhere. */
@@ -75,6 +100,43 @@ const readClasses = (path: string | undefined): Classes => {
   }
 };
 
+const readGpus = (value: string | undefined): { gpus: Gpu[] | undefined; problems: string[] } => {
+  try {
+    return { gpus: value === undefined ? undefined : readGpuList(value), problems: [] };
+  } catch (error) {
+    return { gpus: [], problems: [`BERTH_GPUS: ${error instanceof Error ? error.message : error}`] };
+  }
+};
+
+/** `name=value,…` */
+const readLabels = (text: string): { labels: Record<string, string>; problems: string[] } => {
+  const pairs = text
+    .split(',')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== '');
+  const wrong = pairs.filter((pair) => !pair.includes('='));
+  const labels = pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]);
+  const parsed = labelsSchema.safeParse(Object.fromEntries(labels));
+  const problems = [
+    ...wrong.map((pair) => `BERTH_LABELS: ${pair}: must be name=value`),
+    ...(parsed.success ? [] : parsed.error.issues.map((issue) => `BERTH_LABELS: ${toText(issue)}`)),
+  ];
+  return { labels: parsed.data ?? {}, problems };
+};
+
+/** Those of the workload runner's names for which there is one of ours: its settings go on working. */
+const withAliases = (env: Record<string, string | undefined>): Record<string, string | undefined> => ({
+  BERTH_NODE: env.EXECUTOR_IP,
+  BERTH_REGION: env.EXECUTOR_REGION,
+  BERTH_DATACENTER: env.EXECUTOR_DATACENTER,
+  ...env,
+  REDIS_URL: toRedisUrl(env),
+});
+
+const HEARTBEAT_MS = 5_000;
+/** A machine that is silent for 30 s counts as lost, so whoever asks for fewer heartbeats than this gets this. */
+const LONGEST_HEARTBEAT_MS = 10_000;
+
 const toText = ({ path, message }: { path: PropertyKey[]; message: string }): string =>
   path.length === 0 ? message : `${path.join('.')}: ${message}`;
 
@@ -83,12 +145,15 @@ export const toWorkerConfig = (
   environment: Record<string, string | undefined>,
   args: readonly string[] = [],
 ): WorkerConfig => {
-  const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const env = withAliases(Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== '')));
   const parsed = environmentSchema.safeParse(env);
   const { classes, problems } = readClasses(env.BERTH_CLASSES_FILE);
+  const { gpus, problems: gpuProblems } = readGpus(env.BERTH_GPUS);
+  const { labels, problems: labelProblems } = readLabels(env.BERTH_LABELS ?? '');
+  problems.push(...gpuProblems, ...labelProblems);
   if (!parsed.success) problems.unshift(...parsed.error.issues.map(toText));
-  const bind = findBindProblem('BERTH_WORKER_HOST', env.BERTH_WORKER_HOST ?? '127.0.0.1', env.BERTH_ALLOW_PUBLIC_BIND);
-  if (bind && env.BERTH_WORKER_PORT !== '0') problems.push(bind);
+  const consent = findConsentProblem(env.BERTH_ALLOW_PUBLIC_BIND);
+  if (consent) problems.push(consent);
   problems.push(...args.filter((arg) => arg !== '--kill').map((arg) => `${arg}: the only argument is --kill`));
   if (!parsed.success || problems.length > 0) throw new Error(`The configuration is wrong: ${problems.join('; ')}`);
   const it = parsed.data;
@@ -99,6 +164,16 @@ export const toWorkerConfig = (
     node: it.BERTH_NODE,
     cpus: it.BERTH_CPUS,
     memoryMb: it.BERTH_MEMORY_MB,
+    systemCpus: it.BERTH_SYSTEM_CPUS,
+    systemMemoryMb: it.BERTH_SYSTEM_MEMORY_MB,
+    labels,
+    region: it.BERTH_REGION,
+    datacenter: it.BERTH_DATACENTER,
+    fakeGpus: gpus,
+    heartbeatMs:
+      it.HEARTBEAT_INTERVAL === undefined
+        ? HEARTBEAT_MS
+        : Math.min(it.HEARTBEAT_INTERVAL * 1_000, LONGEST_HEARTBEAT_MS),
     classes,
     defaultImage: it.BERTH_DEFAULT_IMAGE,
     logLimitBytes: it.BERTH_LOG_LIMIT_BYTES,
@@ -106,6 +181,7 @@ export const toWorkerConfig = (
     host: it.BERTH_WORKER_HOST,
     port: it.BERTH_WORKER_PORT,
     loopbackOnly: isLoopbackAddress(it.BERTH_WORKER_HOST),
+    openWithoutKeys: it.BERTH_ALLOW_PUBLIC_BIND === PUBLIC_BIND_CONSENT,
     logLevel: it.BERTH_LOG_LEVEL,
     dockerHost: it.DOCKER_HOST,
     runDir: it.BERTH_RUN_DIR,

@@ -1,4 +1,4 @@
-import type { ResourceClass, Resources } from '@berth/domain';
+import type { Gpu, NodePlace, ResourceClass, Resources } from '@berth/domain';
 import { createWorkerMetrics, type WorkerMetrics } from '@berth/metrics';
 import {
   type Channels,
@@ -15,6 +15,7 @@ import type { AttemptContext } from './attempt.js';
 import { toCapacity, toServedClasses } from './capacity.js';
 import type { WorkerConfig } from './config.js';
 import { createEngineGate, type EngineGate } from './engine-gate.js';
+import { findGpus, isHere } from './inventory.js';
 import { createLeaseNote, type NoteLease } from './lease-file.js';
 import { keepLeases, type Leases } from './leases.js';
 import { isAnswering } from './own-containers.js';
@@ -33,6 +34,7 @@ export interface WorkerContext {
   runtime: ContainerRuntime;
   engine: EngineInfo;
   node: string;
+  place: NodePlace & { gpus: Gpu[] };
   capacity: Resources;
   served: ResourceClass[];
   leases: Leases;
@@ -73,6 +75,12 @@ const openSafeConnection = async (config: WorkerConfig, log: Logger): Promise<Re
 export const createLog = ({ logLevel, worker }: WorkerConfig): Logger =>
   pino({ level: logLevel, base: { service: 'worker', worker }, redact: { paths: SECRET_PATHS, remove: true } });
 
+const toPlace = async (config: WorkerConfig, node: string, log: Logger): Promise<NodePlace & { gpus: Gpu[] }> => {
+  const { labels, region, datacenter, fakeGpus, dockerHost } = config;
+  const gpus = fakeGpus ?? (isHere(dockerHost) ? await findGpus(log) : []);
+  return { node, labels, region, datacenter, gpus };
+};
+
 const createRuntime = ({ dockerHost, defaultImage, pullTimeoutSeconds }: WorkerConfig, installation: string) =>
   createDockerRuntime({
     installation,
@@ -81,17 +89,25 @@ const createRuntime = ({ dockerHost, defaultImage, pullTimeoutSeconds }: WorkerC
     pull_limit_ms: pullTimeoutSeconds * 1000,
   });
 
+const toLeaseNote = (
+  { runDir }: WorkerConfig,
+  whose: { installation: string; engine: string },
+  log: Logger,
+): NoteLease => (runDir ? createLeaseNote(runDir, whose, log) : () => undefined);
+
 /** The deepest wait in here is for the engine and the broker to answer. */
 export const openWorkerContext = async (config: WorkerConfig, overrides: Overrides = {}): Promise<WorkerContext> => {
   const log = overrides.log ?? createLog(config);
   const redis = await openSafeConnection(config, log);
   const store = createStore(redis, config.prefix);
   const channels = openChannels(openConnection(config, 'blocking', log));
+  await store.upgrade();
   const installation = overrides.installation ?? (await store.readInstallation());
   const runtime = overrides.runtime ?? createRuntime(config, installation);
   const engine = await runtime.describe();
   const node = config.node ?? engine.name;
-  const capacity = toCapacity(engine, config);
+  const place = await toPlace(config, node, log);
+  const capacity = toCapacity(engine, config, place.gpus);
   const leases = keepLeases(store.claims, log);
   const gate = createEngineGate(async () => (await isAnswering(runtime)) && runtime.isFit(), log);
   const metrics = createWorkerMetrics();
@@ -104,6 +120,7 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
     installation,
     logLimitBytes: config.logLimitBytes,
     profileOf: (name) => config.classes.find((c) => c.name === name)?.profile ?? 'strict',
+    fakeGpus: config.fakeGpus !== undefined,
     onEngineFault: gate.failed,
     log: log.child({ node }),
   };
@@ -116,15 +133,14 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
     runtime,
     engine,
     node,
+    place,
     capacity,
     served: toServedClasses(config.classes, capacity),
     leases,
     room: overrides.room ?? createRoom(),
     gate,
     pastGate: createPastGate(store.keys.wentBack, metrics.brokerWentBack, log),
-    noteLease: config.runDir
-      ? createLeaseNote(config.runDir, { installation, engine: engine.id }, log)
-      : () => undefined,
+    noteLease: toLeaseNote(config, { installation, engine: engine.id }, log),
     metrics,
     attempts,
     async close() {

@@ -1,6 +1,7 @@
-import type { JobRecord } from '@berth/store';
+import { DEFAULT_CLASSES } from '@berth/domain';
+import type { JobRecord, NewJob } from '@berth/store';
 import { describe, expect, it } from 'vitest';
-import { toExecution } from './execute.js';
+import { createExecutor, type ExecutorOptions, toExecution } from './execute.js';
 
 const toRecord = (fields: Partial<JobRecord>): JobRecord =>
   ({
@@ -52,4 +53,27 @@ describe('toExecution', () => {
       runtime_ms: 0,
     });
   });
+});
+
+/** The job that a command becomes where its class is as given. */
+const acceptedIn = async (priority_across_users: boolean): Promise<NewJob | undefined> => {
+  let accepted: NewJob | undefined;
+  const accept = async (job: NewJob): Promise<never> => {
+    accepted = job;
+    throw new Error('that is all');
+  };
+  const options = {
+    store: { jobs: { accept } },
+    classes: DEFAULT_CLASSES.map((one) => ({ ...one, priority_across_users })),
+    defaultImage: 'busybox:stable',
+  } as unknown as ExecutorOptions;
+  const execute = createExecutor(options);
+  const request = { command: 'true', timeout: 30, env: {} } as never;
+  await expect(execute(request, 'alice', new AbortController().signal)).rejects.toThrow('that is all');
+  return accepted;
+};
+
+it('stands in the queue that its class has: of its user, or of all users', async () => {
+  expect(await acceptedIn(false)).toMatchObject({ class: 'small', user: 'alice', across_users: false });
+  expect(await acceptedIn(true)).toMatchObject({ class: 'small', user: 'alice', across_users: true });
 });

@@ -13,7 +13,6 @@ import {
 } from '@berth/domain';
 import type { Claims, JobRecord, LogStore, NewJob, Store } from '@berth/store';
 import type { JobEnds } from './job-ends.js';
-import type { Room } from './room.js';
 import type { RunningWorker } from './worker.js';
 
 /** The runner's answer: the whole of it, when the command has ended. */
@@ -34,20 +33,31 @@ export interface ExecutorOptions {
   store: Pick<Store, 'jobs' | 'logs'>;
   claims: Pick<Claims, 'claim'>;
   worker: Pick<RunningWorker, 'run' | 'claimant'>;
-  room: Pick<Room, 'isTurnOf'>;
   ends: JobEnds;
   classes: ResourceClass[];
   defaultImage: string;
   logLimitBytes: number;
 }
 
-/** Undefined: whoever asked has gone. */
-export type Execute = (request: CommandRequest, signal: AbortSignal) => Promise<Parsed<Execution | undefined>>;
+interface Command {
+  request: CommandRequest;
+  spec: JobSpec;
+  user: string;
+}
 
-const toNewJob = (request: CommandRequest, spec: JobSpec, className: string): NewJob => ({
+/** Undefined: whoever asked has gone. */
+export type Execute = (
+  request: CommandRequest,
+  user: string,
+  signal: AbortSignal,
+) => Promise<Parsed<Execution | undefined>>;
+
+const toNewJob = ({ request, spec, user }: Command, c: ResourceClass): NewJob => ({
   spec,
+  user,
   ask: toAsk(spec),
-  class: className,
+  class: c.name,
+  across_users: c.priority_across_users,
   format: 'coordinator',
   request: { ...request },
 });
@@ -59,17 +69,16 @@ const toNewJob = (request: CommandRequest, spec: JobSpec, className: string): Ne
  * read what it wrote.
  */
 export const createExecutor = (options: ExecutorOptions): Execute => {
-  const { store, claims, worker, room, ends, classes, defaultImage, logLimitBytes } = options;
+  const { store, claims, worker, ends, classes, defaultImage, logLimitBytes } = options;
 
-  const accept = async (request: CommandRequest, spec: JobSpec): Promise<{ job_id: string; class: string }> => {
-    const found = findClass(classes, toAsk(spec));
+  const accept = async (command: Command): Promise<string> => {
+    const found = findClass(classes, toAsk(command.spec));
     if (!found) throw new Error('no resource class holds even a small command');
-    const { job_id } = await store.jobs.accept(toNewJob(request, spec, found.name));
-    return { job_id, class: found.name };
+    const { job_id } = await store.jobs.accept(toNewJob(command, found));
+    return job_id;
   };
 
-  const runHere = async (job_id: string, className: string): Promise<JobRecord | null> => {
-    if (!room.isTurnOf(className)) return null;
+  const runHere = async (job_id: string): Promise<JobRecord | null> => {
     const reply = await claims.claim(job_id, worker.claimant);
     if (reply.kind !== 'claimed') return null;
     await worker.run(reply.claim);
@@ -82,21 +91,21 @@ export const createExecutor = (options: ExecutorOptions): Execute => {
     if (job?.state === 'pending') await store.jobs.cancel(job_id);
   };
 
-  const run = async (request: CommandRequest, spec: JobSpec, signal: AbortSignal): Promise<JobRecord | null> => {
-    const { job_id, class: className } = await accept(request, spec);
+  const run = async (command: Command, signal: AbortSignal): Promise<JobRecord | null> => {
+    const job_id = await accept(command);
     const drop = () => void dropUnlessBegun(job_id).catch(() => {});
     signal.addEventListener('abort', drop);
     try {
-      return (await runHere(job_id, className)) ?? (await ends.waitFor(job_id, signal));
+      return (await runHere(job_id)) ?? (await ends.waitFor(job_id, signal));
     } finally {
       signal.removeEventListener('abort', drop);
     }
   };
 
-  return async (request, signal) => {
+  return async (request, user, signal) => {
     const parsed = jobSpecSchema.safeParse(toCommandSpec(request));
     if (!parsed.success) return { details: parsed.error.issues.map((issue) => toDetail(issue.message)) };
-    const job = await run(request, { ...parsed.data, image: defaultImage }, signal);
+    const job = await run({ request, spec: { ...parsed.data, image: defaultImage }, user }, signal);
     if (job === null) return { value: undefined };
     return { value: toExecution(job, await readOutput(store.logs, job, logLimitBytes + BEYOND_LIMIT_BYTES)) };
   };

@@ -1,7 +1,11 @@
-import type { Heartbeat, WorkerRegistry } from '@berth/store';
+import type { ReportedHeartbeat, WorkerRegistry } from '@berth/store';
 import type { Logger } from 'pino';
 
-const HEARTBEAT_MS = 5_000;
+interface HeartbeatOptions {
+  worker: string;
+  every_ms: number;
+  describe: () => Promise<Omit<ReportedHeartbeat, 'worker' | 'at'>>;
+}
 
 /**
  * Reports this worker to the registry at once and every few seconds; `close` takes it off the list. What `describe` gives is timed by the
@@ -9,17 +13,25 @@ const HEARTBEAT_MS = 5_000;
  */
 export const startHeartbeat = (
   registry: WorkerRegistry,
-  describe: () => Heartbeat,
+  { worker, every_ms, describe }: HeartbeatOptions,
   log: Logger,
 ): { close(): Promise<void> } => {
-  const beat = () => registry.report(describe()).catch((err) => log.warn({ err }, 'could not send a heartbeat'));
-  const first = beat();
-  const timer = setInterval(beat, HEARTBEAT_MS);
+  let beating: Promise<void> | undefined;
+  const beat = (): void => {
+    beating ??= describe()
+      .then((it) => registry.report({ worker, ...it }))
+      .catch((err) => log.warn({ err }, 'could not send a heartbeat'))
+      .finally(() => {
+        beating = undefined;
+      });
+  };
+  beat();
+  const timer = setInterval(beat, every_ms);
   return {
     async close() {
       clearInterval(timer);
-      await first;
-      await registry.leave(describe().worker);
+      await beating;
+      await registry.leave(worker);
     },
   };
 };

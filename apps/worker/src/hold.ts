@@ -1,4 +1,4 @@
-import type { Intent } from '@berth/domain';
+import type { Intent, Usage } from '@berth/domain';
 import type { Claim } from '@berth/store';
 import type { Container } from './runtime/container-runtime.js';
 
@@ -28,6 +28,8 @@ export interface Hold {
   stopped_at_ms: number | undefined;
   /** Of this epoch, once there is one: what the fence pauses. */
   container: Container | undefined;
+  /** What that has used, as it was seen last. */
+  usage: Usage | undefined;
   ask(request: Ask): void;
   leaveIt(why: Leave): void;
   /** Stops renewing: the epoch has been settled, or left. */
@@ -53,6 +55,7 @@ export const createHold = (claim: Claim, isClosed: () => boolean, end: () => voi
     timed_out: false,
     stopped_at_ms: undefined,
     container: undefined,
+    usage: undefined,
     requested: requested.promise,
     urgent: urgent.promise,
     left: left.promise,

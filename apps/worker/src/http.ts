@@ -22,6 +22,8 @@ export const serveWorkerHttp = async (context: WorkerContext, worker: RunningWor
   const executor = await openExecutor(context, worker);
   const app = createRunnerApp({
     execute: executor.execute,
+    verifyKey: executor.verifyKey,
+    openWithoutKeys: config.openWithoutKeys,
     findRefusal: () => context.pastGate.problem,
     renderMetrics: metrics.render,
     metricsType: metrics.contentType,
@@ -57,7 +59,7 @@ export const openServer = async (
 
 /** Callers wait for these, so they go over a connection that fails soon while the broker is away. */
 const openExecutor = async (context: WorkerContext, worker: RunningWorker) => {
-  const { config, store, room, log } = context;
+  const { config, store, log } = context;
   const connect = (use: 'request' | 'blocking') => {
     const redis = openRedis(config.redisUrl, use);
     redis.on('error', (err) => log.debug({ err, use }, 'the broker does not answer'));
@@ -72,11 +74,12 @@ const openExecutor = async (context: WorkerContext, worker: RunningWorker) => {
   });
   const { classes, defaultImage, logLimitBytes } = config;
   const execute = createExecutor({
-    ...{ store: own, claims: store.claims, worker, room, ends },
+    ...{ store: own, claims: store.claims, worker, ends },
     ...{ classes, defaultImage, logLimitBytes },
   });
   return {
     execute,
+    verifyKey: own.apiKeys.verify,
     async close() {
       await ends.close();
       redis.disconnect();

@@ -1,4 +1,4 @@
-import { toArgv } from '@berth/domain';
+import { toArgv, toArrayEnv } from '@berth/domain';
 import type { Claim } from '@berth/store';
 import type { ContainerOptions } from './runtime/container-runtime.js';
 
@@ -11,6 +11,7 @@ export const toProgram = (
   node: string,
 ): Pick<ContainerOptions, 'argv' | 'keeps_entrypoint' | 'env'> => {
   const argv = toArgv(spec.command);
-  if (format !== 'workload') return { argv, keeps_entrypoint: false, env: spec.env };
+  const array = spec.array_task ? toArrayEnv(spec.array_task) : {};
+  if (format !== 'workload') return { argv, keeps_entrypoint: false, env: { ...spec.env, ...array } };
   return { argv, keeps_entrypoint: true, env: { ...spec.env, JOB_ID: job_id, EXECUTOR_IP: node } };
 };

@@ -1,4 +1,5 @@
 import {
+  AppError,
   EMPTY_COMMAND,
   findJsonError,
   isBlank,
@@ -11,10 +12,10 @@ import {
   toNotAnObject,
 } from '@berth/domain';
 import { isUnavailable } from '@berth/store';
-import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import type { Logger } from 'pino';
 import type { Execute } from './execute.js';
+import { authenticate, type RunnerAuthOptions, type RunnerEnv } from './runner-auth.js';
 
 const MAX_BODY_BYTES = 256 * 1024;
 /** A body that is too large is read to its end all the same, up to here, so that its sender gets to see the answer. */
@@ -29,7 +30,7 @@ const TOO_DEEP: RequestDetail = {
   input: null,
 };
 
-export interface RunnerAppOptions {
+export interface RunnerAppOptions extends RunnerAuthOptions {
   execute: Execute;
   /** Why nothing is begun now, and what to do; undefined: it is. */
   findRefusal: () => string | undefined;
@@ -66,7 +67,7 @@ const readText = async (body: ReadableStream<Uint8Array> | null): Promise<string
 
 const handleExecute =
   ({ execute, findRefusal }: Pick<RunnerAppOptions, 'execute' | 'findRefusal'>) =>
-  async (c: Context): Promise<Response> => {
+  async (c: Context<RunnerEnv>): Promise<Response> => {
     const refusal = findRefusal();
     if (refusal !== undefined) return c.json({ detail: refusal }, 503, { 'retry-after': '10' });
     const text = await readText(c.req.raw.body);
@@ -76,15 +77,13 @@ const handleExecute =
     const { value: request, details } = parseCommandRequest(body);
     if (details) return refuse(c, details);
     if (isBlank(request.command)) return c.json({ detail: EMPTY_COMMAND }, 400);
-    const { value: execution, details: refused } = await execute(request, c.req.raw.signal);
+    const { value: execution, details: refused } = await execute(request, c.var.principal.user, c.req.raw.signal);
     if (refused) return refuse(c, refused);
     return execution ? c.json(execution, 200) : c.json({ detail: 'The job is gone' }, 503);
   };
 
-type Bindings = { Bindings: HttpBindings };
-
 /** What Node lets through and nobody honest sends. */
-const refuseMisuse: MiddlewareHandler<Bindings> = async (c, next) => {
+const refuseMisuse: MiddlewareHandler<RunnerEnv> = async (c, next) => {
   const { rawHeaders, httpVersionMajor, url } = c.env.incoming;
   if (rawHeaders.length > 2 * MAX_HEADERS) return c.json({ detail: `Send at most ${MAX_HEADERS} headers` }, 431);
   if (httpVersionMajor < 1) return c.json({ detail: 'The request names no HTTP version' }, 400);
@@ -93,9 +92,9 @@ const refuseMisuse: MiddlewareHandler<Bindings> = async (c, next) => {
 };
 
 /** The runner's wire format on the worker's own port, errors as FastAPI sends them. */
-export const createRunnerApp = (options: RunnerAppOptions): Hono<Bindings> => {
+export const createRunnerApp = (options: RunnerAppOptions): Hono<RunnerEnv> => {
   const { renderMetrics, metricsType, loopbackOnly, log } = options;
-  const app = new Hono<Bindings>();
+  const app = new Hono<RunnerEnv>();
   app.use(refuseMisuse);
   app.use(async (c, next) => {
     if (loopbackOnly && !isLoopbackHost(c.req.header('host') ?? '')) {
@@ -105,6 +104,7 @@ export const createRunnerApp = (options: RunnerAppOptions): Hono<Bindings> => {
   });
   app.get('/health', (c) => c.json({ status: 'healthy', service: 'runner' }));
   app.get('/metrics', async (c) => c.text(await renderMetrics(), 200, { 'content-type': metricsType }));
+  app.use('/execute', authenticate(options));
   app.post('/execute', handleExecute(options));
   for (const [path, allow] of [
     ['/health', 'GET'],
@@ -115,6 +115,9 @@ export const createRunnerApp = (options: RunnerAppOptions): Hono<Bindings> => {
   }
   app.notFound((c) => c.json({ detail: 'Not Found' }, 404));
   app.onError((err, c) => {
+    if (err instanceof AppError && err.code === 'over_quota') {
+      return c.json({ detail: err.message }, 429, { 'retry-after': String(err.details.retry_after_seconds) });
+    }
     if (isUnavailable(err)) {
       return c.json({ detail: 'Redis does not answer. Try again in a few seconds.' }, 503, { 'retry-after': '2' });
     }

@@ -29,9 +29,12 @@ export interface AttemptEntry {
 }
 
 /** What the record is told: an end, or what comes next by the job's retry policy. What was given back has no cause. */
-export const toSettlement = ({ claim }: Pick<Hold, 'claim'>, entry: AttemptEntry): Settlement => {
+export const toSettlement = (
+  { claim, usage }: Pick<Hold, 'claim'> & Partial<Pick<Hold, 'usage'>>,
+  entry: AttemptEntry,
+): Settlement => {
   const { outcome, evidence, node, image_digest } = entry;
-  const shared = { entry: { node, image_digest, evidence } };
+  const shared = { entry: { node, image_digest, evidence }, usage };
   if (entry.released && (entry.stopped || toFinalState(outcome) !== 'completed')) {
     return { ...shared, type: 'released', cause: null, exit_code: null, message: null, delay_ms: 0 };
   }

@@ -9,28 +9,31 @@ const claimant: Claimant = {
   worker: 'w',
   engine: 'e',
   node: 'node-1',
+  labels: {},
+  region: 'default',
+  datacenter: 'default',
+  gpus: [],
   capacity: { centicpus: 100, memory_mb: 100, gpus: 0 },
 };
-const NO_ROOM: ClaimReply = { kind: 'no_room', ask: { centicpus: 1, memory_mb: 6, gpus: 0 } };
+const NONE: ClaimReply = { kind: 'none' };
 
 /** A loop over one message that comes back whenever it is handed back, like the front of a queue, and ends with the consumer. */
-const startLoop = (claim: () => Promise<ClaimReply>, room = createRoom(), gate = { passed: async () => {} }) => {
+const startLoop = (draw: () => Promise<ClaimReply>, room = createRoom(), gate = { passed: async () => {} }) => {
   const stopped = defer<undefined>();
   const ended: string[] = [];
   let inQueue = defer<Delivery>();
   let takes = 0;
   let open = true;
-  const note = (what: string) => async (detail?: BoardNote | number) => {
-    ended.push(typeof detail === 'object' ? `${what} ${detail.state}` : what);
-  };
+  const note = (what: string) => async (detail: BoardNote) => void ended.push(`${what} ${detail.state}`);
   const delivery: Delivery = {
+    ticket: 'ticket-1',
     message: { job_id: 'job-1', image: '', command: '' },
+    relabel: async (job_id) => void ended.push(`shows ${job_id}`),
     handBack: async () => {
       ended.push('handed back');
       inQueue = defer();
       inQueue.resolve(delivery);
     },
-    postpone: note('postponed'),
     complete: note('completed'),
     fail: note('failed'),
   };
@@ -49,7 +52,7 @@ const startLoop = (claim: () => Promise<ClaimReply>, room = createRoom(), gate =
     },
     close: async () => {},
   };
-  const { claims } = createFakeClaims({ claim: vi.fn(claim) });
+  const { claims } = createFakeClaims({ draw: vi.fn(draw) });
   const ran: Claim[] = [];
   const book = createLogBook();
   const run = async (one: Claim) => void ran.push(one);
@@ -77,14 +80,14 @@ describe('takeJobs', () => {
   });
 
   it('hands a message back and looks again once for each signal, and never by itself before', async () => {
-    const loop = startLoop(async () => NO_ROOM);
+    const loop = startLoop(async () => NONE);
     await settle();
     for (let i = 0; i < 3; i += 1) await settle();
-    expect(loop.claims.claim).toHaveBeenCalledTimes(1);
+    expect(loop.claims.draw).toHaveBeenCalledTimes(1);
     expect(loop.ended).toEqual(['handed back']);
     loop.room.signal();
     await settle();
-    expect(loop.claims.claim).toHaveBeenCalledTimes(2);
+    expect(loop.claims.draw).toHaveBeenCalledTimes(2);
     await loop.stop();
     expect(loop.ran).toEqual([]);
   });
@@ -95,7 +98,7 @@ describe('takeJobs', () => {
     const loop = startLoop(async () => {
       claims += 1;
       if (claims === 1) room.signal();
-      return claims === 1 ? NO_ROOM : { kind: 'claimed', claim: toClaim() };
+      return claims === 1 ? NONE : { kind: 'claimed', claim: toClaim() };
     }, room);
     await settle();
     expect(loop.ran).toHaveLength(1);
@@ -105,9 +108,9 @@ describe('takeJobs', () => {
   it('looks again after a while when the notice was lost', async () => {
     vi.useFakeTimers();
     try {
-      const loop = startLoop(async () => NO_ROOM);
+      const loop = startLoop(async () => NONE);
       await vi.advanceTimersByTimeAsync(LOOK_AGAIN_MS * 10 + 10);
-      expect(loop.claims.claim).toHaveBeenCalledTimes(11);
+      expect(loop.claims.draw).toHaveBeenCalledTimes(11);
       await loop.stop();
     } finally {
       vi.useRealTimers();
@@ -134,10 +137,13 @@ describe('takeJobs', () => {
     await loop.stop();
   });
 
-  it('postpones a job that is too big for this machine', async () => {
-    const loop = startLoop(async () => ({ kind: 'too_big' }));
+  it('draws with the ticket of the message, and makes it show the job that it got', async () => {
+    const claim = toClaim({ job_id: 'better' });
+    const loop = startLoop(async () => ({ kind: 'claimed', claim }));
     await settle();
-    expect(loop.ended).toEqual(['postponed']);
+    expect(loop.claims.draw).toHaveBeenCalledWith('small', 'ticket-1', claimant);
+    expect(loop.ended).toEqual(['shows better']);
+    expect(loop.ran).toEqual([claim]);
     await loop.stop();
   });
 
@@ -173,23 +179,10 @@ describe('takeJobs', () => {
     await loop.stop();
   });
 
-  it('waits for its turn while another class has waited too long', async () => {
-    const turn = { mine: false };
-    const room = { ...createRoom(), isTurnOf: () => turn.mine };
-    const loop = startLoop(async () => ({ kind: 'claimed', claim: toClaim() }), room);
-    await settle();
-    expect(loop.takes()).toBe(0);
-    turn.mine = true;
-    room.signal();
-    await settle();
-    expect(loop.ran).toHaveLength(1);
-    await loop.stop();
-  });
-
   it('takes no message while the engine is away', async () => {
     const back = defer();
-    const claim = async (): Promise<ClaimReply> => ({ kind: 'claimed', claim: toClaim() });
-    const loop = startLoop(claim, createRoom(), { passed: () => back.promise });
+    const draw = async (): Promise<ClaimReply> => ({ kind: 'claimed', claim: toClaim() });
+    const loop = startLoop(draw, createRoom(), { passed: () => back.promise });
     await settle();
     expect([loop.takes(), loop.ran]).toEqual([0, []]);
     back.resolve();

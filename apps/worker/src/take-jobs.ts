@@ -5,9 +5,6 @@ import type { EngineGate } from './engine-gate.js';
 import type { Room } from './room.js';
 import type { RunningAttempts } from './running-attempts.js';
 
-/** A machine that is too small for a job does not see it again for so long; another may take it at once. */
-const TOO_BIG_MS = 5_000;
-
 export interface TakeJobsOptions {
   className: string;
   consumer: Consumer;
@@ -23,9 +20,9 @@ export interface TakeJobsOptions {
 }
 
 /**
- * Takes jobs of one class for as long as the consumer gives messages, one at a time: a message, a claim, and on to the next while
- * the job runs. There is no fixed concurrency: a claim is refused when the machine is full, and then the message goes back to the front
- * of the queue at once and the loop waits for room, so it never spins and never keeps a job from another machine.
+ * Takes jobs of one class for as long as the consumer gives messages, one at a time: a message, which is a ticket, the best job for this
+ * machine, and on to the next while the job runs. There is no fixed concurrency: where nothing that waits can run here now, the message
+ * goes back to the front of the queue at once and the loop waits for a change, so it never spins and never keeps a job from another machine.
  *
  * Nothing but the consumer's end ends the loop. A claim that the broker did not answer may have been made all the same: then
  * nobody renews its lease, and once that has ended this worker finds the job among the orphans, or a neighbour does.
@@ -33,7 +30,6 @@ export interface TakeJobsOptions {
 export const takeJobs = async (options: TakeJobsOptions): Promise<void> => {
   const { className, consumer, room, gate, log } = options;
   for (;;) {
-    while (!room.isTurnOf(className)) await room.changed();
     await gate.passed();
     const delivery = await consumer.take();
     if (!delivery) return;
@@ -51,23 +47,19 @@ export const takeJobs = async (options: TakeJobsOptions): Promise<void> => {
 const takeJob = async (delivery: Delivery, options: TakeJobsOptions): Promise<void> => {
   const { className, claims, claimant, room, run, onWentBack } = options;
   const before = room.signals;
-  const reply = await claims.claim(delivery.message.job_id, claimant);
+  const reply = await claims.draw(className, delivery.ticket, claimant);
   switch (reply.kind) {
     case 'claimed':
-      room.claimed(className);
+      if (reply.claim.job_id !== delivery.message.job_id) void delivery.relabel(reply.claim.job_id, reply.claim.spec);
       void run(reply.claim, { delivery });
       return;
-    case 'no_room':
-      room.refused(className);
+    case 'none':
       await delivery.handBack();
       await room.changed(before);
       return;
     case 'went_back':
       onWentBack(reply.at);
       await delivery.handBack();
-      return;
-    case 'too_big':
-      await delivery.postpone(TOO_BIG_MS);
       return;
     case 'gone':
       await endUnclaimed(delivery, { state: reply.state, node: claimant.node, exit_code: null, cause: null });

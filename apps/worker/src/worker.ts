@@ -2,8 +2,11 @@ import type { Claimant } from '@berth/store';
 import { startClassLoops } from './class-loops.js';
 import type { WorkerContext } from './context.js';
 import { startHeartbeat } from './heartbeat.js';
+import { isHere, readDiskSpace } from './inventory.js';
 import { startMachineCare } from './machine-care.js';
+import { createMachineUse } from './machine-use.js';
 import { createRunningAttempts, type RunningAttempts } from './running-attempts.js';
+import { startUsageSampler } from './usage-sampler.js';
 import { VERSION } from './version.js';
 import { pause, within } from './waiting.js';
 
@@ -28,13 +31,17 @@ const LEAVE_LIMIT_MS = 1_500;
 const BROKER_LIMIT_MS = 500;
 
 export const startWorker = async (context: WorkerContext): Promise<RunningWorker> => {
-  const { config, store, leases, room, gate, pastGate, log, node, engine, capacity, served } = context;
-  const claimant: Claimant = { worker: config.worker, engine: engine.id, node, capacity };
+  const { config, store, leases, room, gate, pastGate, log, node, place, engine, capacity, served } = context;
+  const claimant: Claimant = { worker: config.worker, engine: engine.id, capacity, ...place };
   const attempts = createRunningAttempts(context);
   const care = await startMachineCare(context, claimant, attempts);
-  const started_at = care.brokerTime();
   const loops = startClassLoops(context, claimant, attempts);
-  const heartbeat = startHeartbeat(store.workers, () => toHeartbeat(context, started_at, care.brokerTime()), log);
+  const heartbeat = startHeartbeat(
+    store.workers,
+    { worker: config.worker, every_ms: config.heartbeatMs, describe: createDescription(context, care.brokerTime()) },
+    log,
+  );
+  const sampler = startUsageSampler({ leases, claims: store.claims, log });
   if (served.length === 0) log.warn({ capacity }, 'this machine is too small for every class and will take no jobs');
   log.info({ node, capacity, classes: served.map((c) => c.name), oci_runtime: engine.oci_runtime }, 'worker ready');
 
@@ -58,6 +65,7 @@ export const startWorker = async (context: WorkerContext): Promise<RunningWorker
     loops.stopTaking();
     room.close();
     gate.close();
+    sampler.close();
     pastGate.close();
     care.stopAdopting();
     await endAttempts();
@@ -92,10 +100,13 @@ const createStopMode = () => {
   };
 };
 
-const toHeartbeat = (context: WorkerContext, started_at: number, at: number) => {
-  const { config, node, engine, capacity, served, leases } = context;
-  return {
-    worker: config.worker,
+/** What a heartbeat tells: what never changes, and what is measured each time. */
+const createDescription = (context: WorkerContext, started_at: number) => {
+  const { config, node, place, engine, capacity, served, leases } = context;
+  const { labels, region, datacenter, gpus } = place;
+  const here = isHere(config.dockerHost);
+  const readUse = createMachineUse(engine);
+  const fixed = {
     node,
     engine: engine.id,
     version: VERSION,
@@ -103,8 +114,16 @@ const toHeartbeat = (context: WorkerContext, started_at: number, at: number) => 
     oci_runtime: engine.oci_runtime,
     capacity,
     classes: served.map((c) => c.name),
-    running: leases.size,
     started_at,
-    at,
+    labels,
+    region,
+    datacenter,
+    gpus,
   };
+  return async () => ({
+    ...fixed,
+    running: leases.size,
+    disk: here ? await readDiskSpace(engine.data_root) : null,
+    used: here ? await readUse() : null,
+  });
 };

@@ -125,7 +125,16 @@ const COUNT = 1_000;
 /** What a dead worker has left: running jobs, each with a container that has ended, and half of its output stored. */
 const leaveMany = async (rig: Rig, engine: ReturnType<typeof createFakeEngine>): Promise<string[]> => {
   const capacity = { centicpus: 1_000_000, memory_mb: 100_000_000, gpus: 0 };
-  const dead = { worker: 'dead', engine: 'fake-engine', node: 'fake-node', capacity };
+  const dead = {
+    worker: 'dead',
+    engine: 'fake-engine',
+    node: 'fake-node',
+    labels: {},
+    region: 'default',
+    datacenter: 'default',
+    gpus: [],
+    capacity,
+  };
   const runtime = createFakeRuntime(engine, rig.prefix);
   const leave = async (): Promise<string> => {
     const id = await rig.submit(NARROW);

@@ -49,6 +49,7 @@ export const setUp = ({ program = {}, spec = {}, claim = {}, claims = {}, runtim
     installation: 'test',
     logLimitBytes: 1_000_000,
     profileOf: () => 'standard' as const,
+    fakeGpus: false,
     onEngineFault,
     log: book.log,
   };

@@ -5,6 +5,7 @@ import { createFakeEngine, createFakeRuntime } from '../src/runtime/fake-runtime
 import { describeConformance, IMAGE, MISSING_IMAGE, type Subject, toFakeProgram } from './conformance.js';
 import { describeEnds } from './conformance-ends.js';
 import { describeOutput, TALKER } from './conformance-output.js';
+import { describeUsage } from './conformance-usage.js';
 
 const engine = createFakeEngine({
   program: (options) => (options.argv === TALKER.argv ? TALKER.fake : toFakeProgram(options)),
@@ -31,7 +32,7 @@ const real: Subject = {
   },
 };
 
-for (const describeAll of [describeConformance, describeEnds, describeOutput]) {
+for (const describeAll of [describeConformance, describeEnds, describeOutput, describeUsage]) {
   describeAll('the fake', fake);
   describeAll('the Docker engine', real);
 }

@@ -26,8 +26,10 @@ export const toClaim = (fields: Partial<Claim> = {}, spec: Record<string, unknow
   owner: 'worker-1',
   attempt: 1,
   class: 'small',
+  user: 'local',
   spec: toSpec(spec),
   format: 'v1',
+  gpu_uuids: [],
   ...fields,
 });
 
@@ -83,6 +85,7 @@ export const createFakeClaims = (overrides: Partial<Claims> = {}): FakeClaims =>
   const calls: string[] = [];
   const settlements: Settlement[] = [];
   const claims: Claims = {
+    draw: vi.fn(async () => ({ kind: 'gone' as const, state: '' })),
     claim: vi.fn(async () => ({ kind: 'gone' as const, state: 'missing' })),
     start: async () => {
       calls.push('start');
@@ -98,6 +101,7 @@ export const createFakeClaims = (overrides: Partial<Claims> = {}): FakeClaims =>
       return STATES[settlement.type];
     },
     renew: async (held) => held.map((): LeaseState => 'held'),
+    noteUsage: async (samples) => samples.length,
     expire: async () => [],
     ...overrides,
   };

@@ -19,7 +19,7 @@ export interface OpenedWorker {
   context: WorkerContext;
   worker: RunningWorker;
   book: ReturnType<typeof createLogBook>;
-  /** Claims that this worker has asked for. */
+  /** Claims and draws that this worker has asked for. */
   claims(): number;
   /** Stops and closes it, by default killing its containers; done by itself when the test ends. */
   stop(mode?: StopMode): Promise<void>;
@@ -72,7 +72,7 @@ const startOne = async (prefix: string, overrides: Overrides, environment: Recor
   const book = createLogBook();
   const env = { REDIS_URL: brokerUrl(), DOCKER_HOST: process.env.DOCKER_HOST, BERTH_PREFIX: prefix, ...environment };
   const context = await openWorkerContext(toWorkerConfig(env), { log: book.log, installation: prefix, ...overrides });
-  const claim = vi.spyOn(context.store.claims, 'claim');
+  const spies = [vi.spyOn(context.store.claims, 'claim'), vi.spyOn(context.store.claims, 'draw')];
   const worker = await startWorker(context);
   let stopping: Promise<void> | undefined;
   const stop = (mode: StopMode = 'kill') => {
@@ -84,7 +84,14 @@ const startOne = async (prefix: string, overrides: Overrides, environment: Recor
     stopping = worker.stop('leave');
   };
   onTestFinished(() => stop());
-  return { context, worker, book, stop, drop, claims: () => claim.mock.calls.length };
+  return {
+    context,
+    worker,
+    book,
+    stop,
+    drop,
+    claims: () => spies.reduce((sum, { mock }) => sum + mock.calls.length, 0),
+  };
 };
 
 const expectNoContainers = async (prefix: string) => {

@@ -178,7 +178,7 @@ test('an engine that is away is said once, and when it is back what is due is ki
     const due = await runJob(now() - 8);
     await engine.heal();
     await vi.waitFor(async () => expect(await statusOf(due)).toBe('exited'), { timeout: 10_000 });
-    await vi.waitFor(() => expect(lines.at(-1)?.msg).toBe('the engine answers again'));
+    await vi.waitFor(() => expect(lines.at(-1)?.msg).toBe('the engine answers again'), { timeout: 10_000 });
     expect(lines.map(({ level }) => level)).toEqual([40, 40, 30]);
   } finally {
     stop.abort();

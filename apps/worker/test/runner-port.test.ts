@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { AppError } from '@berth/domain';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { closeServer, openServer } from '../src/http.js';
@@ -9,11 +10,16 @@ const NOTHING = { exit_code: 0, stdout: '', stderr: '', runtime_ms: 0 };
 let server: Awaited<ReturnType<typeof openServer>>;
 beforeAll(async () => {
   const app = createRunnerApp({
-    execute: async () => ({ value: NOTHING }),
+    execute: async ({ command }) => {
+      if (command !== 'one too many') return { value: NOTHING };
+      throw new AppError('over_quota', 'Submit again later.', { details: { retry_after_seconds: 10 } });
+    },
     findRefusal: () => undefined,
     renderMetrics: async () => '',
     metricsType: 'text/plain',
     loopbackOnly: true,
+    openWithoutKeys: false,
+    verifyKey: async () => ({ kind: 'no_keys' }),
     log: pino({ level: 'silent' }),
   });
   server = await openServer(app, { port: 0, host: '127.0.0.1' });
@@ -62,4 +68,9 @@ it('a request that does not arrive is 408 after 10 s', async () => {
   const stalled = [statusOf(toExecution('{"co', 100)), statusOf('GET /health HTTP/1.1\r\nHost: loc')];
   expect(await Promise.all(stalled)).toEqual([408, 408]);
   expect(performance.now() - began).toBeLessThan(11_000);
+});
+
+it('a command beyond its user’s quota of pending jobs is 429, and is told when to come back', async () => {
+  const answer = await talk(toExecution('{"command":"one too many"}'));
+  expect(answer).toMatch(/^HTTP\/1.1 429 .*^retry-after: 10\r$.*\r\n\r\n\{"detail":"Submit again later\."\}$/ims);
 });

@@ -67,9 +67,9 @@ describe('a worker that is told to kill', () => {
     const { claims } = context.store;
     const claimed = defer();
     const answered = defer();
-    const claim = claims.claim;
-    claims.claim = async (...args) => {
-      const reply = await claim(...args);
+    const { draw } = claims;
+    claims.draw = async (...args) => {
+      const reply = await draw(...args);
       claimed.resolve();
       await answered.promise;
       return reply;
@@ -137,9 +137,9 @@ describe('a worker that leaves', () => {
     const { context, stop, engine } = await openEndless(rig);
     const { claims } = context.store;
     const [claimed, answered] = [defer(), defer()];
-    const { claim } = claims;
-    claims.claim = async (...args) => {
-      const reply = await claim(...args);
+    const { draw } = claims;
+    claims.draw = async (...args) => {
+      const reply = await draw(...args);
       claimed.resolve();
       await answered.promise;
       return reply;

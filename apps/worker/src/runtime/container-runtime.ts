@@ -1,4 +1,4 @@
-import type { ExitReport, Network, Profile } from '@berth/domain';
+import type { ExitReport, Network, Profile, Usage } from '@berth/domain';
 
 /**
  * The port between a worker and whatever runs containers. Two implementations stand behind it: `docker/` (the Docker
@@ -66,6 +66,8 @@ export interface Container {
   ended(): Promise<ExitReport>;
   /** Whether the engine shows it running, paused or not; false too where it is gone. Faults: `engine_unavailable`. */
   isRunning(): Promise<boolean>;
+  /** What it has used since its start. Undefined where nobody can look, and once it has ended: what it used is gone with it. Never rejects. */
+  readUsage(): Promise<Usage | undefined>;
   /** Stands still until `unpause`: nothing of it runs. */
   pause(): Promise<void>;
   unpause(): Promise<void>;
@@ -109,6 +111,8 @@ export interface EngineInfo {
   memory_mb: number;
   /** The OCI runtime used for jobs, `crun` or `runc`. */
   oci_runtime: string;
+  /** The folder of its machine that holds its data, where it says so. */
+  data_root?: string;
 }
 
 export interface Image {
@@ -130,6 +134,8 @@ export interface ContainerOptions {
   memory_mb: number;
   network: Network;
   profile: Profile;
+  /** What it may use of the machine's GPUs, and is told of. Fake ones are told and not attached. Default: none. */
+  gpus?: { uuids: string[]; fake: boolean };
   labels: ContainerLabels;
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ExitReport, MemoryReport } from '@berth/domain';
+import type { ExitReport, MemoryReport, Usage } from '@berth/domain';
 import {
   type Container,
   type ContainerOptions,
@@ -193,6 +193,7 @@ const openContainer = (engine: FakeEngine, container: FakeContainer): Container 
   },
   ended: () => container.report,
   isRunning: async () => container.state === 'running' && engine.containers.get(container.id) === container,
+  readUsage: async () => (container.state === 'running' ? toUsage() : undefined),
   pause: async () => {
     if (container.state === 'running') container.paused = true;
   },
@@ -270,6 +271,10 @@ const toMemory = ({ program, killed, outside_signal }: FakeContainer): MemoryRep
   const oom_killed = program.oom_killed === true && !killed && outside_signal === null;
   return { oom_kills: oom_killed ? 1 : 0, oom_flag: oom_killed && program.oom_flag !== false, peak_bytes: null };
 };
+
+/** It does nothing but be there. */
+const IDLE = { network_rx_bytes: 0, network_tx_bytes: 0, block_read_bytes: 0, block_write_bytes: 0 };
+const toUsage = (): Usage => ({ at: Date.now(), cpu_seconds: 0, memory_peak_bytes: 1, ...IDLE });
 
 /** A signal reaches it even where it stands still. */
 const die = (container: FakeContainer, report: ExitReport): void => {

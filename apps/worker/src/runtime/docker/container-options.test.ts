@@ -35,6 +35,7 @@ const options: fc.Arbitrary<ContainerOptions> = fc.record({
   memory_mb: fc.integer({ min: 6, max: 16_777_216 }),
   network: fc.constantFrom('none', 'egress'),
   profile: fc.constantFrom('standard', 'strict'),
+  gpus: fc.record({ uuids: fc.array(fc.string({ minLength: 1 })), fake: fc.boolean() }),
   labels: fc.record({
     job_id: fc.string(),
     epoch: fc.nat(),
@@ -77,6 +78,10 @@ const toGolden = (o: ContainerOptions) => ({
       : {},
   Mounts:
     o.network === 'none' ? [{ Type: 'bind', Source: '/volumes/hosts', Target: '/etc/hosts', ReadOnly: true }] : [],
+  DeviceRequests:
+    o.gpus === undefined || o.gpus.fake || o.gpus.uuids.length === 0
+      ? []
+      : [{ Driver: 'nvidia', DeviceIDs: o.gpus.uuids, Capabilities: [['gpu']] }],
 });
 
 const TOP_KEYS = [
@@ -145,7 +150,26 @@ describe('the create body', () => {
       'BERTH_JOB_ID=j',
       'BERTH_ATTEMPT=1',
       'BERTH_EPOCH=2',
+      'CUDA_VISIBLE_DEVICES=',
+      'NVIDIA_VISIBLE_DEVICES=void',
     ]);
+  });
+
+  test('attaches the GPUs that it was given and no others, and tells the job which, whatever its own environment says', () => {
+    const env = { NVIDIA_VISIBLE_DEVICES: 'all', CUDA_VISIBLE_DEVICES: '0,1,2,3' };
+    const given = { ...example, env, gpus: { uuids: ['GPU-1', 'GPU-2'], fake: false } };
+    const real = toCreateBody(given, engine);
+    expect(real.HostConfig.DeviceRequests).toEqual([
+      { Driver: 'nvidia', DeviceIDs: ['GPU-1', 'GPU-2'], Capabilities: [['gpu']] },
+    ]);
+    const told = ['CUDA_VISIBLE_DEVICES=GPU-1,GPU-2', 'NVIDIA_VISIBLE_DEVICES=GPU-1,GPU-2'];
+    expect(real.Env.filter((entry) => entry.includes('VISIBLE'))).toEqual(told);
+    const fake = toCreateBody({ ...given, gpus: { uuids: ['GPU-1', 'GPU-2'], fake: true } }, engine);
+    expect([fake.HostConfig.DeviceRequests, fake.Env]).toEqual([[], real.Env]);
+    const without = toCreateBody({ ...example, env }, engine);
+    expect(without.HostConfig.DeviceRequests).toEqual([]);
+    expect(without.Env.slice(-2)).toEqual(['CUDA_VISIBLE_DEVICES=', 'NVIDIA_VISIBLE_DEVICES=void']);
+    expect(without.Env.filter((entry) => entry.includes('VISIBLE'))).toHaveLength(2);
   });
 
   test('runs the command in place of the image entry point, as nobody in the strict profile', () => {

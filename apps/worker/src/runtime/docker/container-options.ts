@@ -54,6 +54,7 @@ const toHostConfig = (options: ContainerOptions, engine: EngineChoices) => ({
   ReadonlyRootfs: options.profile === 'strict',
   Tmpfs: toTmpfs(options.profile, options.memory_mb),
   Mounts: options.network === 'none' && engine.hosts_file !== undefined ? [toHostsMount(engine.hosts_file)] : [],
+  DeviceRequests: toDeviceRequests(options),
 });
 
 /**
@@ -90,6 +91,11 @@ const toNetworkMode = (options: ContainerOptions, engine: EngineChoices): string
   return engine.egress_network;
 };
 
+const toDeviceRequests = ({ gpus }: ContainerOptions) =>
+  gpus === undefined || gpus.fake || gpus.uuids.length === 0
+    ? []
+    : [{ Driver: 'nvidia', DeviceIDs: gpus.uuids, Capabilities: [['gpu']] }];
+
 /** A full tmpfs must say "no space left" before the memory limit kills the job, so both together are less than it. */
 const toTmpfs = (profile: Profile, memory_mb: number): Record<string, string> => {
   if (profile === 'standard') return {};
@@ -103,12 +109,17 @@ const toTmpfs = (profile: Profile, memory_mb: number): Record<string, string> =>
 
 const toHostsMount = (source: string) => ({ Type: 'bind', Source: source, Target: '/etc/hosts', ReadOnly: true });
 
-/** What Berth tells the job stands last and cannot be replaced by the user's own. */
-const toEnv = ({ env, labels }: ContainerOptions): string[] => {
+/**
+ * What Berth tells the job stands last and cannot be replaced by the user's own. The two of NVIDIA's are said of every job: its runtime attaches
+ * every GPU of the machine to a container that asks for them by the second one, as many images do by themselves.
+ */
+const toEnv = ({ env, labels, gpus }: ContainerOptions): string[] => {
   const told = {
     BERTH_JOB_ID: labels.job_id,
     BERTH_ATTEMPT: String(labels.attempt),
     BERTH_EPOCH: String(labels.epoch),
+    CUDA_VISIBLE_DEVICES: gpus?.uuids.join(',') ?? '',
+    NVIDIA_VISIBLE_DEVICES: gpus?.uuids.join(',') || 'void',
   };
   const own = Object.entries(env).filter(([name]) => !(name in told));
   return [...own, ...Object.entries(told)].map(([name, value]) => `${name}=${value}`);

@@ -3,6 +3,7 @@ import type Docker from 'dockerode';
 import { type Container, RuntimeFault } from '../container-runtime.js';
 import { attachOutput } from './attached-output.js';
 import { type EndWatch, watchEnd } from './container-end.js';
+import type { ReadUsage } from './container-usage.js';
 import { callWithin, DEADLINES } from './engine-calls.js';
 import type { EngineEvents } from './engine-events.js';
 import { ignoring, toReadFault, toStatusCode } from './faults.js';
@@ -26,6 +27,7 @@ export interface DockerContainerOptions {
   events: EngineEvents;
   gate: LifecycleGate;
   memory: MemoryWitness;
+  readUsage: ReadUsage;
   stops: OwnStops;
   isEngineUp: () => Promise<boolean>;
   /** Has `stop` called when the runtime closes. Gives back the function that takes this back. */
@@ -86,6 +88,7 @@ export const createDockerContainer = (options: DockerContainerOptions, id: strin
       if (output) await readOut(output, watch, { report, noteGap });
       return report;
     },
+    readUsage: () => options.readUsage(container),
     ...toControls(container, options),
   };
 };

@@ -3,6 +3,7 @@ import type { Container, ContainerOptions, ContainerRuntime, ContainerSummary } 
 import { RuntimeFault } from '../container-runtime.js';
 import { INSTALLATION_LABEL, JOB_LABEL, parseLabels } from './container-labels.js';
 import { toCreateBody } from './container-options.js';
+import { createReadUsage } from './container-usage.js';
 import { createDockerContainer } from './docker-container.js';
 import { callWithin, DEADLINES, isAnswering, openEngine } from './engine-calls.js';
 import { describeEngine, type EngineDescription } from './engine-description.js';
@@ -45,6 +46,7 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
   const sizedGate = remember(async () => createLifecycleGate(LIFECYCLE_SLOTS_PER_CPU * (await described.get()).cpus));
   const gate: LifecycleGate = { pass: async (call) => (await sizedGate.get()).pass(call) };
   const memory = createMemoryWitness(options.memory);
+  const readUsage = createReadUsage();
   const stops = createOwnStops();
   const closings = new Set<() => void>();
   let events: EngineEvents | undefined;
@@ -64,7 +66,7 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
       return () => closings.delete(stop);
     };
     const isEngineUp = () => isAnswering(options.engine);
-    return createDockerContainer({ docker, events, gate, memory, stops, isEngineUp, onClose }, id, created);
+    return createDockerContainer({ docker, events, gate, memory, readUsage, stops, isEngineUp, onClose }, id, created);
   };
 
   return {

@@ -57,6 +57,7 @@ const readInfo = async (docker: Docker): Promise<Info> => {
       version: String(info.ServerVersion),
       cpus: Number(info.NCPU),
       memory_mb: Math.floor(Number(info.MemTotal) / (1024 * 1024)),
+      ...(typeof info.DockerRootDir === 'string' ? { data_root: info.DockerRootDir } : {}),
     },
     runtimes: Object.keys(isRecord(info.Runtimes) ? info.Runtimes : {}),
     default_runtime: typeof info.DefaultRuntime === 'string' ? info.DefaultRuntime : 'runc',

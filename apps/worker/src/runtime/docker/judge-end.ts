@@ -128,13 +128,17 @@ const isEngineToBlame = async ({ missedEvents, isEngineUp }: EndedContainer, saw
   return broke() || !(await isEngineUp()) || broke();
 };
 
+/** The engine notes the start of a very short program a moment after its end. */
+const toFinish = ({ StartedAt, FinishedAt }: Inspected['State']): number =>
+  Math.max(parseTime(FinishedAt) ?? Date.now(), parseTime(StartedAt) ?? 0);
+
 const toReport = (state: Inspected['State'], sightings: Sightings): ExitReport => ({
   kind: 'exited',
   exit_code: state.ExitCode,
   memory: sightings.toMemory(state.OOMKilled),
   outside_signal: sightings.outside_signal,
   started_at: parseTime(state.StartedAt),
-  finished_at: parseTime(state.FinishedAt) ?? Date.now(),
+  finished_at: toFinish(state),
 });
 
 /** The engine writes the year 1 for "never". */
