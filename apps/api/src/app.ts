@@ -3,35 +3,52 @@ import type { ApiMetrics } from '@berth/metrics';
 import type { Producer } from '@berth/queue';
 import type { EventFeed, Store } from '@berth/store';
 import { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { routePath } from 'hono/route';
 import type { Logger } from 'pino';
 import type { Admission } from './admission.js';
+import type { Arrays } from './arrays.js';
+import { authenticate } from './auth.js';
 import { createStreams } from './byte-stream.js';
-import { addKeptFormats } from './compat/router.js';
+import { addKeptFormats, toKeptRefusal } from './compat/router.js';
 import { addDashboard } from './dashboard.js';
 import { createErrorHandler, toProblemResponse } from './errors.js';
+import { createExplainer } from './explain.js';
+import type { JobActions } from './job-control.js';
 import type { Jobs } from './jobs.js';
 import type { LogReader } from './log-reader.js';
 import { createNotFound, guardRequests } from './request-guard.js';
+import { addArrayRoutes } from './routes/arrays.js';
 import { addBatchRoute } from './routes/batch.js';
 import { addDocsRoutes } from './routes/docs.js';
 import { addEventRoutes } from './routes/events.js';
+import { addExplainRoutes } from './routes/explain.js';
+import { addFairShareRoutes } from './routes/fair-share.js';
 import { addHealthRoutes } from './routes/health.js';
+import { addJobControlRoutes } from './routes/job-control.js';
 import { addJobRoutes } from './routes/jobs.js';
 import { addLogRoutes } from './routes/logs.js';
 import { addMetricsRoute } from './routes/metrics.js';
 import { addNodeRoutes } from './routes/nodes.js';
+import { addQuotaRoutes } from './routes/quotas.js';
+import { addScheduleRoutes } from './routes/schedules.js';
 import { addStatsRoutes } from './routes/stats.js';
+import { addUsageRoute } from './routes/usage.js';
+import type { Schedules } from './schedules.js';
+import { addSignIn, toSignIn } from './sign-in.js';
 import type { Waiters } from './waiters.js';
 
 /** What the routes are made of. */
 export interface AppParts {
   store: Store;
   jobs: Jobs;
+  arrays: Arrays;
+  actions: JobActions;
   admission: Pick<Admission, 'refusals'>;
   waiters: Waiters;
   reader: LogReader;
   feed: EventFeed;
+  schedules: Schedules;
   /** Makes the relay look at every class's backlog. */
   kick: () => void;
   /** Fails jobs that have waited longer than they may; returns how many. */
@@ -40,6 +57,8 @@ export interface AppParts {
   producer: Pick<Producer, 'queues'>;
   classes: ResourceClass[];
   loopbackOnly: boolean;
+  /** Whoever reaches the port is the local user until the first key is made. */
+  openWithoutKeys: boolean;
   /** Ends waits and streams. */
   shutdown: AbortSignal;
   now: () => number;
@@ -52,18 +71,28 @@ export const createApp = (parts: AppParts): OpenAPIHono => {
   const app = new OpenAPIHono();
   addRequestMetrics(app, parts.metrics);
   app.use(guardRequests(parts.loopbackOnly));
+  const toRefusal = (c: Context, error: unknown) => toKeptRefusal(log, c, error) ?? toSignIn(c, error);
+  app.use(authenticate({ keys: store.apiKeys, openWithoutKeys: parts.openWithoutKeys, toRefusal }));
   addErrorAnswers(app, log);
 
   const streams = createStreams(shutdown, log);
-  addJobRoutes(app, { jobs, list: store.list, logs: store.logs, waiters, shutdown, now });
+  addJobRoutes(app, { jobs, arrays: parts.arrays, list: store.list, logs: store.logs, waiters, shutdown, now });
+  addJobControlRoutes(app, { jobs, actions: parts.actions, logs: store.logs, now });
+  addExplainRoutes(app, { jobs, explainer: createExplainer({ store, classes: parts.classes }), now });
   addBatchRoute(app, { jobs, onError: createErrorHandler(log) });
+  addArrayRoutes(app, { arrays: parts.arrays, list: store.arrayList });
   addLogRoutes(app, { jobs, logs: store.logs, reader: parts.reader, streams });
   addEventRoutes(app, { jobs, store: store.jobs, waiters, streams });
-  addNodeRoutes(app, { workers: store.workers, now });
+  addNodeRoutes(app, { workers: store.workers, drains: store.drains });
+  addUsageRoute(app, { jobs });
+  addQuotaRoutes(app, { quotas: store.quotas, classes: parts.classes });
+  addFairShareRoutes(app, { shares: store.shares });
   addStatsRoutes(app, { list: store.list, classes: parts.classes, readTotals: store.readTotals });
+  addScheduleRoutes(app, { schedules: parts.schedules, store: store.schedules, jobs, now });
   addHealthRoutes(app, { ping: store.ping, admission: parts.admission, shutdown });
   addMetricsRoute(app, { metrics: parts.metrics, list: store.list, readTotals: store.readTotals });
   addDocsRoutes(app);
+  addSignIn(app, store.apiKeys);
   addDashboard(app, parts.producer.queues);
   addKeptFormats(app, parts);
   return app;

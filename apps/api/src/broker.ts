@@ -1,4 +1,4 @@
-import { openProducer, type Producer } from '@berth/queue';
+import { openProducer, openScheduler, type Producer, type Scheduler } from '@berth/queue';
 import {
   type Channels,
   type ConnectionUse,
@@ -23,6 +23,7 @@ export interface Broker {
   feed: EventFeed;
   channels: Channels;
   producer: Producer;
+  scheduler: Scheduler;
   close(): Promise<void>;
 }
 
@@ -53,6 +54,8 @@ export const openBroker = async ({ redisUrl, prefix, classes }: ApiConfig, log: 
     steady.disconnect();
     throw error;
   });
+  const steadyStore = createStore(steady, prefix);
+  await steadyStore.upgrade();
   const store = createStore(connect('request'), prefix);
   const feed = await openEventFeed(connect('blocking'), store.keys);
   const channels = openChannels(connect('blocking'));
@@ -62,15 +65,21 @@ export const openBroker = async ({ redisUrl, prefix, classes }: ApiConfig, log: 
     classes: classes.map(({ name }) => name),
     onError: (err) => log.debug({ err }, 'the queue reports an error'),
   });
+  const scheduler = openScheduler({
+    redis: steady,
+    prefix: store.keys.bull,
+    onError: (err) => log.debug({ err }, 'the queue of schedules reports an error'),
+  });
   return {
     store,
-    steadyStore: createStore(steady, prefix),
+    steadyStore,
     feed,
     channels,
     producer,
+    scheduler,
     async close() {
       for (const redis of connections) redis.disconnect();
-      await Promise.all([producer.close(), channels.close(), feed.close()]);
+      await Promise.all([producer.close(), scheduler.close(), channels.close(), feed.close()]);
     },
   };
 };

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Context } from 'hono';
 import type { Logger } from 'pino';
+import { watchKey } from './auth.js';
 import { linkSignals } from './stop-signal.js';
 
 /** A client that takes nothing for so long, though something waits for it, is let go. */
@@ -38,27 +39,35 @@ const letGoWhenStalled = (outgoing: ServerResponse, stalled_ms: number): void =>
 
 /**
  * `shutdown` ends every stream in good order. Where a stream fails midway the connection is cut, so that nobody takes a part for the
- * whole. A client that stalls is cut off after `stalled_ms`, and loses nothing by it: an event stream goes on after its Last-Event-ID.
+ * whole. One whose key is revoked ends like one whose server shuts down. A client that stalls is cut off after `stalled_ms`, and loses nothing
+ * by it: an event stream goes on after its Last-Event-ID.
  */
 export const createStreams = (shutdown: AbortSignal, log: Logger, stalled_ms = STALLED_MS): Streams => ({
   answer(c, contentType, start) {
     const outgoing = (c.env as { outgoing?: ServerResponse } | undefined)?.outgoing;
     const stop = linkSignals(c.req.raw.signal, shutdown);
+    let unwatch: (() => void) | undefined;
+    const release = () => {
+      unwatch?.();
+      stop.release();
+    };
     const chunks = start(stop.signal);
     if (outgoing) letGoWhenStalled(outgoing, stalled_ms);
     let gone = false;
     const body = new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
+          // Not before: an answer to HEAD is never read, nor given up.
+          unwatch ??= watchKey(c, stop.abort);
           try {
             const next = await chunks.next();
             // The client left while the chunk was on its way: nobody is there to take it.
             if (gone) return;
             if (!next.done) return controller.enqueue(toBytes(next.value));
-            stop.release();
+            release();
             controller.close();
           } catch (err) {
-            stop.release();
+            release();
             log.warn({ err }, 'a stream ended before its time');
             if (outgoing) outgoing.destroy();
             controller.error(err);
@@ -67,7 +76,7 @@ export const createStreams = (shutdown: AbortSignal, log: Logger, stalled_ms = S
         async cancel() {
           gone = true;
           stop.abort();
-          stop.release();
+          release();
           await chunks.return(undefined);
         },
       },

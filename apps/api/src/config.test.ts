@@ -24,12 +24,15 @@ describe('toApiConfig', () => {
     expect(toApiConfig({ BERTH_PORT: '', BERTH_CLASSES_FILE: '' })).toEqual(toApiConfig({}));
   });
 
-  it.each(['0.0.0.0', '::', '192.168.1.5', 'example.com', '128.0.0.1'])('refuses to bind to %s', (host) => {
-    expect(() => toApiConfig({ BERTH_HOST: host })).toThrow(/loopback.*BERTH_ALLOW_PUBLIC_BIND=yes-anyone/s);
-    expect(() => toApiConfig({ BERTH_HOST: host, BERTH_ALLOW_PUBLIC_BIND: 'yes' })).toThrow(/loopback/);
-    const told = toApiConfig({ BERTH_HOST: host, BERTH_ALLOW_PUBLIC_BIND: PUBLIC_BIND_CONSENT });
-    expect(told).toMatchObject({ host, loopbackOnly: false });
-  });
+  it.each(['0.0.0.0', '::', '192.168.1.5', 'example.com', '128.0.0.1'])(
+    'asks everybody for a key on %s, unless told',
+    (host) => {
+      expect(toApiConfig({ BERTH_HOST: host })).toMatchObject({ host, loopbackOnly: false, openWithoutKeys: false });
+      expect(() => toApiConfig({ BERTH_ALLOW_PUBLIC_BIND: 'yes' })).toThrow(/BERTH_ALLOW_PUBLIC_BIND.*yes-anyone/s);
+      const told = toApiConfig({ BERTH_HOST: host, BERTH_ALLOW_PUBLIC_BIND: PUBLIC_BIND_CONSENT });
+      expect(told).toMatchObject({ host, loopbackOnly: false, openWithoutKeys: true });
+    },
+  );
 
   it('answers loopback names only where it is published on loopback and told so', () => {
     const told = {
@@ -48,7 +51,7 @@ describe('toApiConfig', () => {
   it('names everything that is wrong at once', () => {
     const wrong = {
       BERTH_PORT: 'x',
-      BERTH_HOST: '0.0.0.0',
+      BERTH_ALLOW_PUBLIC_BIND: 'yes',
       REDIS_URL: 'http://x',
       BERTH_RETENTION_SECONDS: '1',
       BERTH_CLASSES_FILE: '/nowhere/classes.json',

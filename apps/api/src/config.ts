@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import {
   DEFAULT_CLASSES,
-  findBindProblem,
+  findConsentProblem,
   imageSchema,
   isLoopbackAddress,
+  PUBLIC_BIND_CONSENT,
   type ResourceClass,
   resourceClassesSchema,
 } from '@berth/domain';
-import { parseRedisUrl } from '@berth/store';
+import { parseRedisUrl, toRedisUrl } from '@berth/store';
 import { z } from 'zod';
 
 const redisUrl = z.string().superRefine((url, context) => {
@@ -56,6 +57,8 @@ export interface ApiConfig {
   port: number;
   /** Bound to loopback, or published there and told so: only requests that name a loopback host are answered. */
   loopbackOnly: boolean;
+  /** Whoever reaches the port is the local user until the first key is made: so it was said in so many words. */
+  openWithoutKeys: boolean;
   classes: ResourceClass[];
   defaultImage: string;
   /** Registries that may be pulled from although they are no public names, for example `localhost:5000`. */
@@ -80,11 +83,12 @@ const readClasses = (path: string | undefined, problems: string[]): ResourceClas
 
 /** Throws one error that names every variable that is wrong. */
 export const toApiConfig = (environment: Record<string, string | undefined>): ApiConfig => {
-  const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const env: Record<string, string | undefined> = { ...given, REDIS_URL: toRedisUrl(given) };
   const parsed = environmentSchema.safeParse(env);
   const problems = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  const bind = findBindProblem('BERTH_HOST', env.BERTH_HOST ?? '127.0.0.1', env.BERTH_ALLOW_PUBLIC_BIND);
-  if (bind) problems.push(bind);
+  const consent = findConsentProblem(env.BERTH_ALLOW_PUBLIC_BIND);
+  if (consent) problems.push(consent);
   const classes = readClasses(env.BERTH_CLASSES_FILE, problems);
   if (!parsed.success || problems.length > 0) throw new Error(`The configuration is wrong:\n${problems.join('\n')}`);
   const it = parsed.data;
@@ -94,6 +98,7 @@ export const toApiConfig = (environment: Record<string, string | undefined>): Ap
     host: it.BERTH_HOST,
     port: it.BERTH_PORT,
     loopbackOnly: it.BERTH_LOOPBACK_NAMES_ONLY || isLoopbackAddress(it.BERTH_HOST),
+    openWithoutKeys: it.BERTH_ALLOW_PUBLIC_BIND === PUBLIC_BIND_CONSENT,
     classes,
     defaultImage: it.BERTH_DEFAULT_IMAGE,
     allowedRegistries: it.BERTH_ALLOWED_REGISTRIES,

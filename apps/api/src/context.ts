@@ -5,14 +5,17 @@ import { type Store, toWentBackProblem } from '@berth/store';
 import type { Logger } from 'pino';
 import { type Admission, startAdmission } from './admission.js';
 import type { AppParts } from './app.js';
-import { openBroker } from './broker.js';
+import { createArrays } from './arrays.js';
+import { type Broker, openBroker } from './broker.js';
 import type { ApiConfig } from './config.js';
-import { startJanitor } from './janitor.js';
-import { createJobs } from './jobs.js';
+import { createJobActions } from './job-control.js';
+import { createJobs, type Jobs } from './jobs.js';
 import { createLogReader } from './log-reader.js';
 import { startQueueTimeouts } from './queue-timeouts.js';
 import { readDisk } from './refusals.js';
 import { type Relay, startRelay, WINDOW } from './relay.js';
+import { createSchedules } from './schedules.js';
+import { startUpkeep } from './upkeep.js';
 import { createWaiters } from './waiters.js';
 
 /** Everything that an API process holds, for the app and for whoever ends it. */
@@ -40,29 +43,24 @@ export const openContext = async (
   overrides: ContextOverrides = {},
 ): Promise<ApiContext> => {
   const { now = Date.now } = overrides;
-  const { classes, defaultImage, allowedRegistries, loopbackOnly, retentionSeconds } = config;
+  const { classes, loopbackOnly, openWithoutKeys, retentionSeconds } = config;
   const broker = await openBroker(config, log);
   const { store, steadyStore, feed, channels, producer } = broker;
   const classNames = classes.map(({ name }) => name);
   const relay = overrides.relay ?? startRelay({ store: steadyStore, producer, feed, classes: classNames, log });
-  const janitor = startJanitor({ forget: steadyStore.retention.forget, retentionSeconds, now, log });
+  const upkeep = startUpkeep({ store: steadyStore, feed, classes: classNames, retentionSeconds, now, log });
   const readJob = store.jobs.read;
   const waiters = createWaiters({ feed, readJob });
-  const dropMessage = (className: string, job_id: string, dispatch: number): void => {
-    producer.remove(className, job_id, dispatch).catch((err) => log.debug({ err, job_id }, 'left a message behind'));
+  const dropMessage = (className: string, ticket: string): void => {
+    producer.remove(className, ticket).catch((err) => log.debug({ err, ticket }, 'left a message behind'));
   };
   const timeouts = startQueueTimeouts({ backlog: store.backlog, onFailed: dropMessage, log });
   const metrics = createApiMetrics();
   const admission = openAdmission(config, store, metrics, log);
-  const jobs = createJobs({
-    store: store.jobs,
-    admit: admission.admit,
-    classes,
-    defaultImage,
-    allowedRegistries,
-    onAccepted: relay.kick,
-    onCancelled: dropMessage,
-  });
+  const jobs = openJobs(config, { store, admission, onAccepted: relay.kick, onCancelled: dropMessage });
+  const arrays = createArrays({ store: store.arrays, jobs, onReady: upkeep.onArrayReady, onCancelled: dropMessage });
+  const schedules = openSchedules(broker, jobs, log);
+  const actions = createJobActions({ control: store.control, jobs, onReleased: relay.kick, onHeld: dropMessage });
   const reader = createLogReader({ logs: store.logs, channels, toChannel: store.keys.logChannel, waiters, readJob });
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal);
@@ -72,7 +70,7 @@ export const openContext = async (
     waiters.close();
     await inTime(admission.close());
     await inTime(timeouts.close());
-    await inTime(janitor.close());
+    await inTime(upkeep.close());
     await inTime(relay.close());
     await inTime(broker.close());
   };
@@ -81,17 +79,41 @@ export const openContext = async (
   const parts = {
     store,
     jobs,
+    arrays,
+    actions,
     admission,
     waiters,
     reader,
     feed,
+    schedules,
     kick,
     failOverdue: timeouts.pass,
     producer,
     metrics,
     classes,
   };
-  return { ...parts, loopbackOnly, shutdown, now, log, stop, close };
+  return { ...parts, loopbackOnly, openWithoutKeys, shutdown, now, log, stop, close };
+};
+
+interface JobsParts {
+  store: Store;
+  admission: Admission;
+  onAccepted: (className: string) => void;
+  onCancelled: (className: string, ticket: string) => void;
+}
+
+const openJobs = ({ classes, defaultImage, allowedRegistries }: ApiConfig, { store, admission, ...on }: JobsParts) =>
+  createJobs({ store: store.jobs, admit: admission.admit, classes, defaultImage, allowedRegistries, ...on });
+
+const openSchedules = (
+  { steadyStore: { schedules: store, jobs: records }, scheduler }: Broker,
+  jobs: Jobs,
+  log: Logger,
+) => {
+  const readState = async (job_id: string) => (await records.read(job_id))?.state;
+  const schedules = createSchedules({ store, jobs, readState, scheduler, log });
+  schedules.start();
+  return schedules;
 };
 
 const openAdmission = ({ classes, dataDir }: ApiConfig, store: Store, metrics: ApiMetrics, log: Logger): Admission =>

@@ -7,6 +7,7 @@ import { serveStatic } from '@hono/node-server/serve-static';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, Hono, MiddlewareHandler, Next } from 'hono';
 import { timeout } from 'hono/timeout';
+import { requireOperator } from './auth.js';
 import { toJobPath, toRowTitle, toShownData } from './board-rows.js';
 import { toProblemResponse } from './errors.js';
 
@@ -29,6 +30,11 @@ const onlyShow: MiddlewareHandler = async (c, next) => {
   if (c.req.method === 'GET' || c.req.method === 'HEAD') return next();
   const error = new AppError('method_not_allowed', 'The board only shows jobs. Submit and cancel them under /v1/jobs.');
   return toProblemResponse(error, { allow: 'GET, HEAD' });
+};
+
+const onlyOperators: MiddlewareHandler = (c, next) => {
+  requireOperator(c);
+  return next();
 };
 
 const keepAtHome = async (c: Context, next: Next): Promise<void> => {
@@ -63,6 +69,7 @@ const createBoard = (queues: Producer['queues']): Hono => {
         miscLinks: [
           { text: 'API', url: '/docs' },
           { text: 'Jobs', url: '/v1/jobs' },
+          { text: 'Sign in or out', url: '/dashboard/login' },
         ],
       },
     },
@@ -73,7 +80,8 @@ const createBoard = (queues: Producer['queues']): Hono => {
 /** Bull Board at /dashboard: what BullMQ holds, one queue a class, for people to look at. */
 export const addDashboard = (app: OpenAPIHono, queues: Producer['queues']): void => {
   const unavailable = () => new AppError('unavailable', 'Redis does not answer. Try again in a few seconds.');
-  for (const path of [PATH, `${PATH}/*`]) app.use(path, onlyShow, keepAtHome, timeout(ANSWER_MS, unavailable as never));
+  for (const path of [PATH, `${PATH}/*`])
+    app.use(path, onlyOperators, onlyShow, keepAtHome, timeout(ANSWER_MS, unavailable as never));
   app.get(`${PATH}/`, (c) => c.redirect(PATH));
   app.route(PATH, createBoard(queues));
 };

@@ -3,7 +3,7 @@ import { findRefusal, isUnavailable } from '@berth/store';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 
-type Status = 400 | 404 | 405 | 409 | 413 | 415 | 421 | 422 | 431 | 500 | 503;
+type Status = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 421 | 422 | 429 | 431 | 500 | 503;
 
 /** The one place where a code becomes a status. */
 const STATUSES: Record<ErrorCode, { status: Status; title: string }> = {
@@ -16,6 +16,11 @@ const STATUSES: Record<ErrorCode, { status: Status; title: string }> = {
   job_finished: { status: 409, title: 'The job has already finished' },
   idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used with another body' },
   no_class_fits: { status: 422, title: 'No resource class holds the job' },
+  over_quota: { status: 429, title: 'There are too many pending jobs' },
+  unauthorized: { status: 401, title: 'The API key is missing or not valid' },
+  forbidden: { status: 403, title: 'The API key is not allowed to do this' },
+  dependency_not_found: { status: 422, title: 'A job that it is to run after is not there' },
+  conflict: { status: 409, title: 'The job is not in a state for this' },
   registry_not_allowed: { status: 422, title: 'Images from this registry are not allowed' },
   host_not_allowed: { status: 421, title: 'The Host header is not allowed' },
   unavailable: { status: 503, title: 'The service is not available' },
@@ -65,14 +70,18 @@ export const toProblem = (error: AppError): ProblemDocument => {
 export const toRetryAfter = ({ details }: AppError): string =>
   String(details.retry_after_seconds ?? RETRY_AFTER_SECONDS);
 
+/** What a 401 asks for. */
+export const CHALLENGE = { 'www-authenticate': 'Bearer realm="berth"' };
+
 export const toProblemResponse = (error: AppError, headers: Record<string, string> = {}): Response => {
   const problem = toProblem(error);
-  const more = problem.status === 503 ? { 'retry-after': toRetryAfter(error) } : {};
+  const more = problem.status === 503 || problem.status === 429 ? { 'retry-after': toRetryAfter(error) } : {};
+  const challenge = problem.status === 401 ? CHALLENGE : {};
   // The rest of the body is still on its way: what follows it on the connection could not be told from it.
   const end = problem.status === 413 ? { connection: 'close' } : {};
   return new Response(JSON.stringify(problem), {
     status: problem.status,
-    headers: { 'content-type': 'application/problem+json', ...more, ...end, ...headers },
+    headers: { 'content-type': 'application/problem+json', ...more, ...challenge, ...end, ...headers },
   });
 };
 

@@ -4,8 +4,8 @@ const PERIOD_MS = 60_000;
 const BATCH = 200;
 
 interface JanitorOptions {
-  /** Removes up to so many jobs that finished before the given Unix milliseconds; returns how many. */
-  forget: (finished_before: number, limit: number) => Promise<number>;
+  /** Each removes up to so many of its kind, jobs say, that finished before the given Unix milliseconds; returns how many. */
+  forgets: ((finished_before: number, limit: number) => Promise<number>)[];
   retentionSeconds: number;
   now: () => number;
   log: Logger;
@@ -13,7 +13,7 @@ interface JanitorOptions {
 
 /** Forgets finished jobs when their time is up. Every replica has one: forgetting twice is forgetting once. */
 export const startJanitor = ({
-  forget,
+  forgets,
   retentionSeconds,
   now,
   log,
@@ -23,8 +23,11 @@ export const startJanitor = ({
   const clean = async (): Promise<void> => {
     const before = now() - retentionSeconds * 1000;
     let forgotten = 0;
-    for (let removed = BATCH; removed === BATCH && !closed; forgotten += removed) removed = await forget(before, BATCH);
-    if (forgotten > 0) log.info({ forgotten }, 'forgot finished jobs');
+    for (const forget of forgets) {
+      for (let removed = BATCH; removed === BATCH && !closed; forgotten += removed)
+        removed = await forget(before, BATCH);
+    }
+    if (forgotten > 0) log.info({ forgotten }, 'forgot finished jobs and arrays');
   };
   const timer = setInterval(() => {
     cleaning = clean().catch((err) => log.warn({ err }, 'could not forget finished jobs'));

@@ -1,7 +1,7 @@
 import { isTerminal, toRetryPolicy } from '@berth/domain';
 import type { AttemptRecord, JobRecord, LogStore, LogTail } from '@berth/store';
 import { toTailText } from './log-text.js';
-import type { AttemptAnswer, JobAnswer, JobRow } from './schemas/job.js';
+import { type AttemptAnswer, type JobAnswer, type JobRow, toUsageAnswer } from './schemas/job.js';
 
 const TAIL_BYTES = 64 * 1024;
 
@@ -27,6 +27,7 @@ const toAttemptAnswer = (attempt: AttemptRecord): AttemptAnswer => ({
   cause: attempt.cause,
   message: attempt.message ?? null,
   evidence: attempt.evidence ?? null,
+  usage: attempt.usage ? toUsageAnswer(attempt.usage) : null,
 });
 
 const toRuntime = (job: JobRecord, now_ms: number): number | null =>
@@ -35,20 +36,33 @@ const toRuntime = (job: JobRecord, now_ms: number): number | null =>
 const toQueueTime = (job: JobRecord, now_ms: number): number =>
   Math.max(0, (job.first_started_at ?? job.finished_at ?? now_ms) - job.created_at);
 
+/** The first that has to go: a job that is held waits for a person, whatever else it waits for. */
+const toWaitingFor = (job: JobRecord): JobRow['waiting_for'] => {
+  if (job.state !== 'pending') return null;
+  if (job.held) return 'hold';
+  if (job.after_left > 0) return 'dependencies';
+  return job.due_at === null ? null : 'back_off';
+};
+
 /** A job as lists show it. */
 export const toJobRow = (job: JobRecord, now_ms: number): JobRow => ({
   job_id: job.job_id,
+  user: job.user,
   state: job.state,
   cause: job.cause,
   exit_code: job.exit_code,
   message: job.message,
-  waiting_for: job.state === 'pending' && job.due_at !== null ? 'back_off' : null,
+  waiting_for: toWaitingFor(job),
+  requeued_from: job.requeued_from,
+  array_id: job.array_id,
+  array_index: job.array_index,
   image: job.spec.image,
   image_digest: job.image_digest,
   command: job.spec.command,
   class: job.class,
   priority: job.priority,
   node: job.node,
+  gpu_uuids: job.gpu_uuids,
   attempts: job.attempts.map(toAttemptAnswer),
   created_at: toTime(job.created_at),
   started_at: toOptionalTime(job.started_at),

@@ -1,29 +1,8 @@
-import {
-  AppError,
-  findClass,
-  imageCommandSpecSchema,
-  type JobSpec,
-  jobSpecSchema,
-  type ResourceClass,
-  type Resources,
-  toAsk,
-} from '@berth/domain';
-import type { Accepted, JobRecord, JobStore, NewJob, WireFormat } from '@berth/store';
-import { toProblems } from './errors.js';
-import { checkRegistry } from './image-policy.js';
+import { AppError, isTerminal, LOCAL_USER } from '@berth/domain';
+import type { Accepted, JobRecord, JobStore, NewJob } from '@berth/store';
+import { createPreparation, type PreparationOptions, type Submission } from './prepare-job.js';
 
-/** How a job came in, beside its spec. */
-export interface Submission {
-  /** Default `v1`. */
-  format?: WireFormat;
-  /** What a kept wire format wants back in its replies. */
-  request?: Record<string, unknown>;
-  idempotency_key?: string | undefined;
-  /** Default 0; only a kept wire format can ask for GPUs as yet. */
-  gpus?: number;
-  /** Instead of the spec's own, for a kept wire format, whose bounds are others. */
-  queue_timeout_seconds?: number;
-}
+export type { Submission } from './prepare-job.js';
 
 export interface Submitted {
   job: JobRecord;
@@ -31,50 +10,22 @@ export interface Submitted {
   replayed: boolean;
 }
 
-interface JobsOptions {
+interface JobsOptions extends PreparationOptions {
   store: JobStore;
   /** Throws AppError `unavailable` while no jobs are accepted. */
   admit: () => Promise<void>;
-  classes: ResourceClass[];
-  defaultImage: string;
-  allowedRegistries: string[];
   /** Says that a class has a new job. Must return at once. */
   onAccepted: (className: string) => void;
   /** Says that a pending job was cancelled, whose message may still be on its way. Must return at once. */
-  onCancelled: (className: string, job_id: string, dispatch: number) => void;
+  onCancelled: (className: string, ticket: string) => void;
 }
 
-/** In the workload runner's format an empty command is the image's own. */
-const toSchema = (format: WireFormat | undefined) => (format === 'workload' ? imageCommandSpecSchema : jobSpecSchema);
-
-const parseSpec = (input: unknown, format: WireFormat | undefined, defaultImage: string): JobSpec => {
-  const parsed = toSchema(format).safeParse(input);
-  if (!parsed.success) {
-    throw new AppError('invalid_request', 'The job is not valid.', { problems: toProblems(parsed.error) });
-  }
-  return { ...parsed.data, image: parsed.data.image ?? defaultImage };
-};
-
-const toLimits = (c: ResourceClass): string =>
-  `${c.name} (at most ${c.max_cpus} CPUs, ${c.max_memory_mb} MB${c.max_gpus > 0 ? `, ${c.max_gpus} GPUs, for jobs with GPUs only` : ''})`;
-
-const pickClass = (classes: ResourceClass[], ask: Resources): string => {
-  const found = findClass(classes, ask);
-  if (found) return found.name;
-  throw new AppError(
-    'no_class_fits',
-    `No resource class holds the job. There are: ${classes.map(toLimits).join('; ')}.`,
-    {
-      problems: [{ path: '$', message: 'asks for more than any resource class holds' }],
-    },
-  );
-};
-
 /** The record that `accept` has just written, without reading it back. */
-const toNewRecord = (job: NewJob, { job_id, created_at }: Accepted): JobRecord => ({
+const toNewRecord = (job: NewJob, { job_id, created_at, after_left }: Accepted): JobRecord => ({
   job_id,
   state: 'pending',
   class: job.class,
+  user: job.user ?? LOCAL_USER,
   format: job.format ?? 'v1',
   spec: job.spec,
   request: job.request ?? null,
@@ -95,32 +46,35 @@ const toNewRecord = (job: NewJob, { job_id, created_at }: Accepted): JobRecord =
   attempts: [],
   cancel_requested: false,
   due_at: null,
+  held: job.hold ?? false,
+  after_left,
+  array_id: null,
+  array_index: null,
+  requeued_from: job.requeued_from ?? null,
+  gpu_uuids: [],
+  usage: null,
 });
+
+const checkRequeue = ({ state, array_id }: JobRecord): void => {
+  if (!isTerminal(state)) {
+    throw new AppError('conflict', `The job is ${state}: only a finished one can be requeued.`, { details: { state } });
+  }
+  if (array_id !== null) {
+    throw new AppError('conflict', 'The job is part of an array: run the failed ones of the array again instead.');
+  }
+};
 
 /** Submit, read and cancel, for /v1 and for the kept wire formats alike. */
 export const createJobs = (options: JobsOptions) => {
-  const { store, admit, classes, defaultImage, allowedRegistries, onAccepted, onCancelled } = options;
+  const { store, admit, onAccepted, onCancelled } = options;
+  const { complete, prepare, prepareArray } = createPreparation(options);
 
-  const prepare = (input: unknown, how: Submission): NewJob => {
-    const { format, request, idempotency_key, gpus = 0 } = how;
-    const spec = parseSpec(input, format, defaultImage);
-    const queue_timeout_seconds = how.queue_timeout_seconds ?? spec.queue_timeout_seconds;
-    // The default image is the operator's own choice.
-    if (spec.image !== defaultImage) checkRegistry(spec.image, allowedRegistries);
-    const ask = { ...toAsk(spec), gpus };
-    return {
-      spec,
-      ask,
-      class: pickClass(classes, ask),
-      ...(format ? { format } : {}),
-      ...(request ? { request } : {}),
-      ...(queue_timeout_seconds === undefined ? {} : { queue_timeout_seconds }),
-      ...(idempotency_key === undefined
-        ? {}
-        : {
-            idempotency: { key: idempotency_key, body: JSON.stringify([format ?? 'v1', spec, gpus, request ?? null]) },
-          }),
-    };
+  const accept = async (job: NewJob): Promise<Submitted> => {
+    await admit();
+    const accepted = await store.accept(job);
+    onAccepted(job.class);
+    if (accepted.replayed) return { job: await read(accepted.job_id), replayed: true };
+    return { job: accepted.ended ? await read(accepted.job_id) : toNewRecord(job, accepted), replayed: false };
   };
 
   const read = async (job_id: string): Promise<JobRecord> => {
@@ -132,17 +86,32 @@ export const createJobs = (options: JobsOptions) => {
   return {
     read,
 
+    /** What an array is made of: checked, complete, and sorted into a class. Throws as `submit` does. */
+    prepareArray,
+
+    /** What a submit of the same body would accept, and throws what it would: for whoever only wants to look. */
+    prepare,
+
+    /** Throws what a submit of the same body would: for whoever submits it later. */
+    check(input: unknown): void {
+      prepare(input, {});
+    },
+
     /** Throws AppError `unavailable` while no jobs are accepted: for whoever is about to submit many. */
     admit,
 
     /** Accepts a spec as it came from outside, or throws AppError: `invalid_request`, `no_class_fits`, `unavailable`, … */
-    async submit(input: unknown, how: Submission = {}): Promise<Submitted> {
-      const job = prepare(input, how);
-      await admit();
-      const accepted = await store.accept(job);
-      onAccepted(job.class);
-      if (accepted.replayed) return { job: await read(accepted.job_id), replayed: true };
-      return { job: toNewRecord(job, accepted), replayed: false };
+    submit: async (input: unknown, how: Submission = {}): Promise<Submitted> => accept(prepare(input, how)),
+
+    /**
+     * Runs a finished job once more: a new job with the same spec, of the same user, that waits for nobody. Throws AppError `conflict` where the
+     * job has not finished, or belongs to an array.
+     */
+    async requeue(from: JobRecord, idempotency_key?: string): Promise<Submitted> {
+      checkRequeue(from);
+      const { after: _after, hold: _hold, ...spec } = from.spec;
+      const { format, request, user, job_id: requeued_from } = from;
+      return accept(complete(spec, { format, ...(request ? { request } : {}), user, requeued_from, idempotency_key }));
     },
 
     /** Cancels, once or again, and returns the job as it stands. Throws AppError `job_finished` with the state, or `not_found`. */
@@ -152,7 +121,7 @@ export const createJobs = (options: JobsOptions) => {
       if (reply.kind === 'finished') {
         throw new AppError('job_finished', `The job is ${reply.state} already.`, { details: { state: reply.state } });
       }
-      if (reply.kind === 'cancelled') onCancelled(reply.class, job_id, reply.dispatch);
+      if (reply.kind === 'cancelled' && reply.ticket !== null) onCancelled(reply.class, reply.ticket);
       return read(job_id);
     },
   };

@@ -7,7 +7,7 @@ const BATCH = 100;
 interface QueueTimeoutsOptions {
   backlog: Pick<Backlog, 'failOverdue'>;
   /** Says that a pending job has ended, whose message may still be on its way. Must return at once. */
-  onFailed: (className: string, job_id: string, dispatch: number) => void;
+  onFailed: (className: string, ticket: string) => void;
   log: Logger;
 }
 
@@ -22,7 +22,7 @@ export const startQueueTimeouts = ({ backlog, onFailed, log }: QueueTimeoutsOpti
   const pass = async (): Promise<number> => {
     for (let count = 0; ; ) {
       const failed = await backlog.failOverdue(BATCH);
-      for (const { class: className, job_id, dispatch } of failed) onFailed(className, job_id, dispatch);
+      for (const { class: className, ticket } of failed) if (ticket !== null) onFailed(className, ticket);
       count += failed.length;
       if (failed.length < BATCH) return count;
     }

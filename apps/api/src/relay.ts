@@ -71,8 +71,8 @@ export const startRelay = ({ store, producer, feed, classes, log }: RelayOptions
   };
 
   const sweepClass = async (className: string): Promise<void> => {
-    for (const { job_id, dispatch } of await store.backlog.overdue(className, OVERDUE_MS, LOOKED_AT)) {
-      if (!(await producer.isLive(className, job_id, dispatch))) await store.backlog.redispatch(job_id, className);
+    for (const { job_id, ticket } of await store.backlog.overdue(className, OVERDUE_MS, LOOKED_AT)) {
+      if (!(await producer.isLive(className, ticket))) await store.backlog.redispatch(job_id, className, ticket);
     }
   };
   const sweep = async (): Promise<void> => {

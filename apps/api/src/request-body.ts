@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import { parseStrictJson } from './strict-json.js';
 
 export const MAX_BODY_BYTES = 256 * 1024;
-export const MAX_BATCH_BODY_BYTES = 8 * 1024 * 1024;
+export const MAX_BATCH_BODY_BYTES = 16 * 1024 * 1024;
 
 const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?$/i;
 
@@ -50,4 +50,13 @@ export const readBytes = async (c: Context, limit: number): Promise<Uint8Array> 
 export const readJsonBody = async (c: Context, limit = MAX_BODY_BYTES): Promise<unknown> => {
   checkType(c);
   return parseStrictJson(await readBytes(c, limit));
+};
+
+/** For what has no options: whoever sends some expects something that will not happen. Throws AppError `invalid_request`. */
+export const refuseBody = async (c: Context): Promise<void> => {
+  const length = c.req.header('content-length');
+  if ((length === undefined || length === '0') && c.req.header('transfer-encoding') === undefined) return;
+  const body = await readJsonBody(c);
+  if (typeof body === 'object' && body !== null && Object.keys(body).length === 0) return;
+  throw new AppError('invalid_request', 'This takes no options. Send no body, or {}.');
 };

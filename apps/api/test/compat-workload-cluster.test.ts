@@ -1,5 +1,5 @@
 import { openRedis } from '@berth/store';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openTestApi, settleJob, startJob, type TestApi, until } from './open-test-api.js';
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$/;
@@ -72,7 +72,16 @@ describe("the workload runner's lists and passes", () => {
     });
     const job_id = await submit({ cpu_cores: 2, memory_gb: 1 });
     const capacity = { centicpus: 400, memory_mb: 8192, gpus: 0 };
-    const reply = await api.store.claims.claim(job_id, { worker: 'w1', engine: 'engine-x', node: 'node-1', capacity });
+    const reply = await api.store.claims.claim(job_id, {
+      worker: 'w1',
+      engine: 'engine-x',
+      node: 'node-1',
+      labels: {},
+      region: 'default',
+      datacenter: 'default',
+      gpus: [],
+      capacity,
+    });
     if (reply.kind !== 'claimed') throw new Error(`expected to claim, got ${reply.kind}`);
 
     const cluster_stats = {
@@ -152,6 +161,78 @@ describe("the workload runner's lists and passes", () => {
     const reply = await api.send('POST', '/schedule');
     expect([reply.status, reply.body]).toEqual([200, nothing]);
     await api.store.jobs.cancel(job_id);
+  });
+
+  it('has a job run where its region, datacenter and GPUs are, and nowhere else, and tells the truth of it', async () => {
+    const gpus = [
+      { index: 0, uuid: 'GPU-a', name: 'Tesla T4', memory_mb: 16_000 },
+      { index: 1, uuid: 'GPU-b', name: 'Tesla T4', memory_mb: 16_000 },
+    ];
+    const capacity = { centicpus: 400, memory_mb: 8192, gpus: 2 };
+    const machine = { worker: 'w2', node: 'node-2', engine: 'engine-y', labels: {}, gpus, capacity };
+    const us = { ...machine, region: 'us-east-1', datacenter: 'dc1' };
+    const versions = { version: '0', engine_version: '0', oci_runtime: 'crun' };
+    await api.store.workers.report({ ...us, ...versions, classes: ['gpu'], running: 0, started_at: 0 });
+    const place = { eligible_regions: ['us-east-1', 'us-west-1'], eligible_datacenters: ['dc1'] };
+    const job_id = await submit({ gpu_type: 'tesla t4', gpu_count: 2, ...place });
+    const record = (await api.send('GET', `/jobs/${job_id}`)).body;
+    expect(record).toMatchObject({ ...place, gpu_type: 'tesla t4', gpu_count: 2, status: 'pending' });
+    for (const other of [
+      { ...us, region: 'default' },
+      { ...us, datacenter: 'dc2' },
+      { ...us, gpus: gpus.slice(0, 1) },
+      { ...us, gpus: gpus.map((gpu) => ({ ...gpu, name: 'A100' })) },
+      { ...us, capacity: { ...capacity, centicpus: 99 } },
+    ]) {
+      expect((await api.store.claims.claim(job_id, other)).kind).toBe('none');
+    }
+    const idle = (await api.send('GET', '/executors')).body.executors[0];
+    expect(idle).toMatchObject({ ip: 'node-2', gpu_types: ['Tesla T4'], total_gpus: 2, available_gpus: 2 });
+    expect(idle).toMatchObject({ region: 'us-east-1', datacenter: 'dc1', running_jobs: 0 });
+    const reply = await api.store.claims.claim(job_id, us);
+    if (reply.kind !== 'claimed') throw new Error(`expected to claim, got ${reply.kind}`);
+    expect(reply.claim.gpu_uuids).toEqual(['GPU-a', 'GPU-b']);
+    const busy = (await api.send('GET', '/executors')).body.executors[0];
+    expect(busy).toEqual({
+      ...idle,
+      available_cpu_cores: 3,
+      available_memory_gb: 7,
+      available_gpus: 0,
+      cpu_utilization: 25,
+      memory_utilization: 12.5,
+      running_jobs: 1,
+    });
+    await settleJob(api.store, reply.claim);
+    await api.store.workers.leave('w2');
+  });
+
+  it('reports in a scheduling pass the jobs of its own format that workers take meanwhile', async () => {
+    const job_id = await submit();
+    const other = await api.submit();
+    const watching = vi.spyOn(api.context.feed, 'subscribe');
+    onTestFinished(() => watching.mockRestore());
+    const passing = api.send('POST', '/schedule');
+    await vi.waitFor(() => expect(watching).toHaveBeenCalled(), { interval: 1 });
+    const claims = [await startJob(api.store, job_id), await startJob(api.store, other)];
+    expect((await passing).body).toEqual({ scheduled_jobs: 1, assignments: [{ job_id, executor_ip: 'n' }] });
+    for (const claim of claims) await settleJob(api.store, claim);
+  });
+
+  it('fails in a clean-up what has waited too long, and says how many', async () => {
+    const late = [await submit({ gpu_type: 'any' }), await submit({ eligible_regions: ['nowhere'] })];
+    const redis = openRedis(process.env.REDIS_URL ?? '', 'steady');
+    onTestFinished(() => redis.disconnect());
+    const inTime = await submit();
+    for (const job_id of late) await redis.zadd(api.store.keys.queueDeadlines, 1, job_id);
+    const { cleaned_jobs } = (await api.send('POST', '/cleanup')).body;
+    // Nobody promises that the timer of the API does not come first.
+    expect(cleaned_jobs).toBeLessThanOrEqual(2);
+    for (const job_id of late) {
+      expect((await api.send('GET', `/jobs/${job_id}`)).body.status).toBe('failed');
+      expect((await api.store.jobs.read(job_id))?.cause).toBe('queue_timeout');
+    }
+    expect((await api.send('GET', `/jobs/${inTime}`)).body.status).toBe('pending');
+    await api.store.jobs.cancel(inTime);
   });
 
   it('fails a job that waited longer than it may within five seconds, by itself', async () => {

@@ -117,7 +117,7 @@ describe("the workload runner's format", () => {
 
   it.each([
     ['paths of the host', { volumes: ['/:/host'] }, 'volumes'],
-    ['a place that is not there', { eligible_regions: ['us-east-1'] }, 'eligible_regions'],
+    ['more regions than it keeps', { eligible_regions: Array.from({ length: 65 }, String) }, 'eligible_regions'],
     ['more than any class holds', { cpu_cores: 1000 }, undefined],
     ['an image by a name that points inside', { docker_image: '10.0.0.1/x' }, 'docker_image'],
     ['no image name', { docker_image: 'UPPER CASE' }, 'docker_image'],

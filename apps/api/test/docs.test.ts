@@ -30,7 +30,15 @@ describe('the contract', () => {
         'get /v1/jobs/{id}/logs',
         'get /v1/jobs/{id}/events',
         'post /v1/jobs:batch',
+        'get /v1/arrays',
+        'get /v1/arrays/{id}',
+        'get /v1/arrays/{id}/jobs',
+        'post /v1/arrays/{id}/cancel',
+        'post /v1/arrays/{id}/rerun',
         'get /v1/nodes',
+        'post /v1/nodes/{id}/drain',
+        'post /v1/nodes/{id}/resume',
+        'get /v1/jobs/{id}/usage',
         'get /v1/classes',
         'get /v1/stats',
         'get /health',
@@ -42,6 +50,7 @@ describe('the contract', () => {
       '200',
       '201',
       '400',
+      '401',
       '413',
       '415',
       '422',
@@ -58,7 +67,7 @@ describe('the contract', () => {
       [],
     );
     const parameters: { name: string; schema: object }[] = body.paths['/v1/jobs'].get.parameters;
-    expect(parameters.map(({ name }) => name).sort()).toEqual(['cursor', 'label', 'limit', 'name', 'state']);
+    expect(parameters.map(({ name }) => name).sort()).toEqual(['cursor', 'label', 'limit', 'name', 'state', 'user']);
     expect(parameters.find(({ name }) => name === 'limit')?.schema).toMatchObject({ type: 'integer', default: 50 });
   });
 });

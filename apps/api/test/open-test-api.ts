@@ -122,7 +122,16 @@ export const openTestApi = async (
 /** Plays a worker: claims a pending job. */
 export const claimJob = async (store: Store, job_id: string): Promise<Claim> => {
   const capacity = { centicpus: 1_000_000, memory_mb: 10_000_000, gpus: 0 };
-  const reply = await store.claims.claim(job_id, { worker: 'w', engine: 'e', node: 'n', capacity });
+  const reply = await store.claims.claim(job_id, {
+    worker: 'w',
+    engine: 'e',
+    node: 'n',
+    labels: {},
+    region: 'default',
+    datacenter: 'default',
+    gpus: [],
+    capacity,
+  });
   if (reply.kind !== 'claimed') throw new Error(`expected to claim ${job_id}, got ${JSON.stringify(reply)}`);
   return reply.claim;
 };

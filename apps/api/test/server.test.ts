@@ -6,7 +6,7 @@ let api: TestApi;
 let open: TestApi;
 beforeAll(async () => {
   api = await openTestApi('server');
-  open = await openTestApi('server-open', { loopbackOnly: false, maxConnections: 5 });
+  open = await openTestApi('server-open', { loopbackOnly: false, openWithoutKeys: true, maxConnections: 5 });
 });
 afterAll(async () => {
   await api.close();

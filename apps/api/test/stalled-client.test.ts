@@ -33,7 +33,7 @@ const openStream = async (start: (outgoing: ServerResponse) => Chunks) => {
     outgoing.once('close', () => {
       seen.closed = true;
     });
-    const context = { env, req: { raw } } as unknown as Context;
+    const context = { env, req: { raw }, get: () => async () => undefined } as unknown as Context;
     return streams.answer(context, 'text/plain', () => watch(start(outgoing)));
   };
   const server = await openServer({ fetch, host: '127.0.0.1', port: 0, maxConnections: 10 });

@@ -20,6 +20,10 @@ describe('POST /v1/jobs', () => {
     expect(read.body).toEqual({ ...created.body, queue_ms: read.body.queue_ms });
     expect(created.body).toEqual({
       job_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      user: 'local',
+      requeued_from: null,
+      array_id: null,
+      array_index: null,
       state: 'pending',
       cause: null,
       exit_code: null,
@@ -31,6 +35,7 @@ describe('POST /v1/jobs', () => {
       class: 'small',
       priority: 50,
       node: null,
+      gpu_uuids: [],
       attempts: [],
       created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       started_at: null,
@@ -197,9 +202,9 @@ describe('POST /v1/jobs:batch', () => {
     expect((await api.send('GET', `/v1/jobs/${ids[999]}`)).body.command).toEqual(['echo', '999']);
   });
 
-  it('row 94: refuses more than 1,000, and more than 8 MiB, whole', async () => {
-    expect((await batch(Array.from({ length: 1_001 }, () => ({ command: 'x' })))).status).toBe(413);
-    const big = Array.from({ length: 100 }, () => ({ command: 'x'.repeat(100_000) }));
+  it('row 94: refuses more than 10,000, and more than 16 MiB, whole', async () => {
+    expect((await batch(Array.from({ length: 10_001 }, () => ({ command: 'x' })))).status).toBe(413);
+    const big = Array.from({ length: 200 }, () => ({ command: 'x'.repeat(100_000) }));
     expect((await batch(big)).status).toBe(413);
   });
 

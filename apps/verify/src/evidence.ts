@@ -59,6 +59,8 @@ export interface Leftovers {
   leases: string[];
   queued: string[];
   waiting: string[];
+  /** Counters of groups that hold nothing any more, with what they say. */
+  counted: string[];
 }
 
 /** A job's stored output, and what it should be. */

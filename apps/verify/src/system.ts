@@ -64,16 +64,22 @@ const add = (a: Resources, b: Resources): Resources => ({
   gpus: a.gpus + b.gpus,
 });
 
-type Ask = { engine: string; ask: Resources };
+/** A GPU that several jobs share is one. */
+const toSum = (jobs: Ask[]): Resources => ({
+  ...jobs.map(({ ask }) => ask).reduce(add, NOTHING),
+  gpus: new Set(jobs.flatMap(({ gpu_uuids }) => gpu_uuids)).size,
+});
+
+type Ask = { engine: string; ask: Resources; gpu_uuids: string[] };
 
 const readRunning = async ({ redis, store }: System): Promise<Ask[]> => {
   const ids = await redis.zrange(store.keys.jobsInState('running'), '0', '-1');
-  const fields = ['engine', 'centicpus', 'memory_mb', 'gpus'] as const;
+  const fields = ['engine', 'centicpus', 'memory_mb', 'gpu_uuids'] as const;
   return Promise.all(
     ids.map(async (id) => {
-      const [engine, centicpus, memory_mb, gpus] = await redis.hmget(store.keys.job(id), ...fields);
-      const ask = { centicpus: Number(centicpus), memory_mb: Number(memory_mb), gpus: Number(gpus) };
-      return { engine: engine ?? '', ask };
+      const [engine, centicpus, memory_mb, uuids] = await redis.hmget(store.keys.job(id), ...fields);
+      const ask = { centicpus: Number(centicpus), memory_mb: Number(memory_mb), gpus: 0 };
+      return { engine: engine ?? '', ask, gpu_uuids: uuids?.split(',') ?? [] };
     }),
   );
 };
@@ -88,10 +94,7 @@ export const readReservations = async (system: System, now_ms: number): Promise<
     [...engines].map(async (engine) => ({
       engine,
       ledger: await store.workers.readReserved(engine),
-      jobs: running
-        .filter((job) => job.engine === engine)
-        .map(({ ask }) => ask)
-        .reduce(add, NOTHING),
+      jobs: toSum(running.filter((job) => job.engine === engine)),
       capacity: nodes.find((node) => node.engine === engine)?.capacity,
     })),
   );
@@ -101,17 +104,19 @@ export const readLeftovers = async (system: System, classes: Iterable<string>): 
   const { redis, store } = system;
   const read = (key: string) => redis.zrange(key, '0', '-1');
   const queues = [...classes].flatMap((name) => [store.keys.backlog(name), store.keys.dispatched(name)]);
-  const [containers, leases, queued, due, deadlines] = await Promise.all([
+  const [containers, leases, queued, due, deadlines, tally] = await Promise.all([
     readContainers(system),
     read(store.keys.leases),
     Promise.all(queues.map(read)),
     read(store.keys.due),
     read(store.keys.queueDeadlines),
+    redis.hgetall(store.keys.tally),
   ]);
   return {
     containers: containers.map(({ job_id, epoch }) => `of ${job_id}, epoch ${epoch},`),
     leases,
     queued: queued.flat(),
     waiting: [...due, ...deadlines],
+    counted: Object.entries(tally).map(([field, count]) => `${field} ${count}`),
   };
 };

@@ -19,6 +19,10 @@ const engine = {
   worker: 'w',
   engine: 'verify-engine',
   node: 'n',
+  labels: {},
+  region: 'default',
+  datacenter: 'default',
+  gpus: [],
   capacity: { centicpus: 400, memory_mb: 4096, gpus: 0 },
 };
 
@@ -32,7 +36,8 @@ afterAll(async () => {
   redis.disconnect();
 });
 
-const spec = { command: 'true', image: 'busybox:stable', labels: { ledger: 'yes' }, max_attempts: 1, priority: 50 };
+const limits = { timeout_seconds: 60, max_attempts: 1, priority: 50 };
+const spec = { command: 'true', image: 'busybox:stable', labels: { ledger: 'yes' }, ...limits };
 const accept = () =>
   store.jobs.accept({ spec: spec as never, class: 'small', ask: { centicpus: 10, memory_mb: 16, gpus: 0 } });
 

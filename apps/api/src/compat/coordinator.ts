@@ -1,6 +1,7 @@
 import { EMPTY_COMMAND, isBlank, isTerminal, parseCommandRequest, toCommandSpec } from '@berth/domain';
 import type { JobRecord, LogStore } from '@berth/store';
 import type { Context } from 'hono';
+import { readPrincipal } from '../auth.js';
 import type { Jobs } from '../jobs.js';
 import { toTailText } from '../log-text.js';
 import { type JobOutput, toCoordinatorJob, toCoordinatorReceipt } from './coordinator-job.js';
@@ -27,7 +28,11 @@ export const createCoordinator = ({ jobs, logs }: CoordinatorOptions) => {
       const { value: request, details } = parseCommandRequest(body);
       if (details) throw unprocessable(details);
       if (isBlank(request.command)) throw new KeptFormatError(400, EMPTY_COMMAND);
-      const { job } = await jobs.submit(toCommandSpec(request), { format: 'coordinator', request: { ...request } });
+      const { job } = await jobs.submit(toCommandSpec(request), {
+        format: 'coordinator',
+        request: { ...request },
+        user: readPrincipal(c).user,
+      });
       return c.json(toCoordinatorReceipt(job), 200);
     },
 

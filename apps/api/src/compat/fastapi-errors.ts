@@ -1,9 +1,9 @@
 import { AppError, type Problem, type RequestDetail } from '@berth/domain';
 import type { Context, Handler } from 'hono';
 import type { Logger } from 'pino';
-import { toAppError, toRetryAfter } from '../errors.js';
+import { CHALLENGE, toAppError, toRetryAfter } from '../errors.js';
 
-type Status = 400 | 404 | 405 | 413 | 422 | 500 | 503;
+type Status = 400 | 401 | 403 | 404 | 405 | 413 | 422 | 429 | 500 | 503;
 
 /** An answer of a kept wire format that is no success: `{"detail": …}`, as FastAPI sends it. */
 export class KeptFormatError extends Error {
@@ -51,6 +51,12 @@ const toKeptFormatError = (error: AppError): KeptFormatError => {
   switch (error.code) {
     case 'unavailable':
       return new KeptFormatError(503, error.message, { 'retry-after': toRetryAfter(error) });
+    case 'over_quota':
+      return new KeptFormatError(429, error.message, { 'retry-after': toRetryAfter(error) });
+    case 'unauthorized':
+      return new KeptFormatError(401, error.message, CHALLENGE);
+    case 'forbidden':
+      return new KeptFormatError(403, error.message);
     case 'body_too_large':
       return new KeptFormatError(413, error.message);
     case 'no_class_fits':
@@ -64,6 +70,15 @@ const toKeptFormatError = (error: AppError): KeptFormatError => {
   }
 };
 
+/** Whatever a handler or what stands before it threw. */
+export const toFastApiResponse = (log: Logger, c: Context, err: unknown): Response => {
+  const known = err instanceof KeptFormatError ? err : toKeptFormatError(toAppError(err));
+  if (known.status === 503 && !(err instanceof AppError)) log.warn({ err }, 'the broker does not answer');
+  if (known.status !== 500) return c.json({ detail: known.detail }, known.status, known.headers);
+  log.error({ err }, 'a request met a bug');
+  return c.json({ error: 'Internal server error', detail: known.detail }, 500);
+};
+
 /** Answers a request of a kept format, its errors included: none of them is `application/problem+json`. */
 export const answerAsFastApi =
   (log: Logger, handler: (c: Context) => Promise<Response> | Response): Handler =>
@@ -71,10 +86,6 @@ export const answerAsFastApi =
     try {
       return await handler(c);
     } catch (err) {
-      const known = err instanceof KeptFormatError ? err : toKeptFormatError(toAppError(err));
-      if (known.status === 503 && !(err instanceof AppError)) log.warn({ err }, 'the broker does not answer');
-      if (known.status !== 500) return c.json({ detail: known.detail }, known.status, known.headers);
-      log.error({ err }, 'a request met a bug');
-      return c.json({ error: 'Internal server error', detail: known.detail }, 500);
+      return toFastApiResponse(log, c, err);
     }
   };

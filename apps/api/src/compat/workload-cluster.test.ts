@@ -9,6 +9,15 @@ const toNode = (fields: Partial<Node>): Node => ({
   node: 'n',
   engine: 'e',
   state: 'ready',
+  drained: false,
+  labels: {},
+  region: 'default',
+  datacenter: 'default',
+  gpus: [],
+  gpu_holds: [],
+  disk: null,
+  used: null,
+  running_jobs: [],
   capacity: toResources(800, 16_384),
   reserved: toResources(0, 0),
   workers: [],
@@ -36,6 +45,31 @@ describe('toExecutors', () => {
     const { executors, cluster_stats } = toExecutors([toNode({}), toNode({ node: 'm', state: 'lost' })]);
     expect(executors.map(({ ip }) => ip)).toEqual(['n']);
     expect(cluster_stats).toMatchObject({ total_executors: 1, total_cpu_cores: 8 });
+  });
+
+  it('tells of the GPUs, the place, and the jobs that run', () => {
+    const gpus = ['A100', 'A100', 'T4'].map((name, index) => ({ index, uuid: `GPU-${index}`, name, memory_mb: 1_000 }));
+    const resources = {
+      capacity: { ...toResources(800, 8_192), gpus: 3 },
+      reserved: { ...toResources(0, 0), gpus: 2 },
+    };
+    const node = toNode({ ...resources, gpus, region: 'eu', datacenter: 'fra', running_jobs: ['a', 'b'] });
+    expect(toExecutors([node]).executors[0]).toMatchObject({
+      gpu_types: ['A100', 'T4'],
+      total_gpus: 3,
+      available_gpus: 1,
+      region: 'eu',
+      datacenter: 'fra',
+      running_jobs: 2,
+    });
+  });
+
+  it('has nothing to give on a machine that takes no more jobs', () => {
+    const node = toNode({ state: 'draining', drained: true, capacity: { ...toResources(800, 8_192), gpus: 1 } });
+    const { executors, cluster_stats } = toExecutors([node]);
+    const nothing = { available_cpu_cores: 0, available_memory_gb: 0 };
+    expect(executors[0]).toMatchObject({ ...nothing, available_gpus: 0, total_cpu_cores: 8, total_gpus: 1 });
+    expect(cluster_stats).toMatchObject({ ...nothing, total_cpu_cores: 8 });
   });
 
   it('counts whole cores and GB down, and percentages exactly', () => {

@@ -1,7 +1,6 @@
 import { minus, NO_RESOURCES, plus, type Resources } from '@berth/domain';
 import type { Node } from '@berth/store';
 import { toNaiveTime } from './wire-time.js';
-import { ONLY_PLACE } from './workload-request.js';
 
 const CENTICPUS_PER_CORE = 100;
 const MIB_PER_GB = 1024;
@@ -12,38 +11,38 @@ const toGigabytes = ({ memory_mb }: Resources): number => Math.max(0, Math.floor
 
 const toPercent = (part: number, whole: number): number => (whole > 0 ? Math.round((part / whole) * 10_000) / 100 : 0);
 
-/** What a machine has, has reserved for running jobs, and has left. */
+/** What a machine has, has reserved for running jobs, and has left. Of one that takes no more jobs nothing is to be had. */
 const toExecutor = (node: Node) => {
   const { capacity, reserved } = node;
-  const free = minus(capacity, reserved);
+  const free = node.drained ? NO_RESOURCES : minus(capacity, reserved);
   return {
     ip: node.node,
     total_cpu_cores: toCores(capacity),
     available_cpu_cores: toCores(free),
     total_memory_gb: toGigabytes(capacity),
     available_memory_gb: toGigabytes(free),
-    gpu_types: [] as string[],
+    gpu_types: [...new Set(node.gpus.map(({ name }) => name))],
     total_gpus: capacity.gpus,
     available_gpus: Math.max(0, free.gpus),
-    region: ONLY_PLACE,
-    datacenter: ONLY_PLACE,
+    region: node.region,
+    datacenter: node.datacenter,
     last_heartbeat: toNaiveTime(node.last_heartbeat),
     cpu_utilization: toPercent(reserved.centicpus, capacity.centicpus),
     memory_utilization: toPercent(reserved.memory_mb, capacity.memory_mb),
-    running_jobs: node.workers.reduce((sum, worker) => sum + worker.running, 0),
+    running_jobs: node.running_jobs.length,
   };
 };
 
 const total = (resources: Resources[]): Resources => resources.reduce(plus, NO_RESOURCES);
 
-/** Every machine that reports, and all of them together. */
+/** Every machine that is not lost, and all of them together. */
 export const toExecutors = (nodes: Node[]) => {
-  const ready = nodes.filter((node) => node.state === 'ready');
-  const executors = ready.map(toExecutor);
+  const present = nodes.filter((node) => node.state !== 'lost');
+  const executors = present.map(toExecutor);
   const sum = (field: 'total_cpu_cores' | 'available_cpu_cores' | 'total_memory_gb' | 'available_memory_gb') =>
     executors.reduce((all, executor) => all + executor[field], 0);
-  const capacity = total(ready.map((node) => node.capacity));
-  const reserved = total(ready.map((node) => node.reserved));
+  const capacity = total(present.map((node) => node.capacity));
+  const reserved = total(present.map((node) => node.reserved));
   const cluster_stats = {
     total_executors: executors.length,
     total_cpu_cores: sum('total_cpu_cores'),

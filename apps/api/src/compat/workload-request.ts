@@ -17,8 +17,6 @@ export interface WorkloadRequest {
 }
 
 const DEFAULT_ALLOCATION_SECONDS = 300;
-/** The one place that there is; machines have no other as yet. */
-export const ONLY_PLACE = 'default';
 
 const readRequest = (body: unknown): Parsed<WorkloadRequest> =>
   parseFields(body, (fields) => {
@@ -49,18 +47,10 @@ const toRefusal = (field: string, message: string, input: unknown): RequestDetai
 });
 
 /** What that runner took and Berth cannot do: better refused than done otherwise. */
-const findRefusals = ({ volumes, eligible_regions, eligible_datacenters }: WorkloadRequest): RequestDetail[] => {
-  const refusals: RequestDetail[] = [];
-  if (volumes.length > 0) {
-    const why =
-      'paths of the host are never mounted, since a job could then reach the whole machine: leave volumes out';
-    refusals.push(toRefusal('volumes', why, volumes));
-  }
-  for (const [field, places] of Object.entries({ eligible_regions, eligible_datacenters })) {
-    if (places.length === 0 || places.includes(ONLY_PLACE)) continue;
-    refusals.push(toRefusal(field, `every machine is in "${ONLY_PLACE}": name that, or leave it out`, places));
-  }
-  return refusals;
+const findRefusals = ({ volumes }: WorkloadRequest): RequestDetail[] => {
+  if (volumes.length === 0) return [];
+  const why = 'paths of the host are never mounted, since a job could then reach the whole machine: leave volumes out';
+  return [toRefusal('volumes', why, volumes)];
 };
 
 export const parseWorkloadRequest = (body: unknown): Parsed<WorkloadRequest> => {
@@ -78,4 +68,7 @@ export const toWorkloadSpec = (request: WorkloadRequest): JobSpecInput => ({
   memory_mb: request.memory_gb * 1024,
   timeout_seconds: MAX_TIMEOUT_SECONDS,
   network: 'egress',
+  ...(request.eligible_regions.length > 0 ? { eligible_regions: request.eligible_regions } : {}),
+  ...(request.eligible_datacenters.length > 0 ? { eligible_datacenters: request.eligible_datacenters } : {}),
+  ...(request.gpu_count > 0 ? { gpus: { count: request.gpu_count, type: request.gpu_type ?? 'any' } } : {}),
 });

@@ -70,11 +70,11 @@ export const createWorkloadScheduler = (options: SchedulerOptions) => {
 
   return {
     async executors(c: Context): Promise<Response> {
-      return c.json(toExecutors(await workers.readNodes(now())), 200);
+      return c.json(toExecutors(await workers.readNodes()), 200);
     },
 
     async stats(c: Context): Promise<Response> {
-      const [queue, nodes] = await Promise.all([readQueueOnce(), workers.readNodes(now())]);
+      const [queue, nodes] = await Promise.all([readQueueOnce(), workers.readNodes()]);
       return c.json({ queue, cluster: toExecutors(nodes).cluster_stats, timestamp: toNaiveTime(now()) }, 200);
     },
 

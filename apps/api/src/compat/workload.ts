@@ -1,6 +1,7 @@
 import { AppError, checkInteger, type RequestDetail } from '@berth/domain';
 import type { JobRecord } from '@berth/store';
 import type { Context } from 'hono';
+import { readPrincipal, toListedUser } from '../auth.js';
 import type { Jobs } from '../jobs.js';
 import { KeptFormatError, unprocessable } from './fastapi-errors.js';
 import { toWorkloadJob, toWorkloadStatus, WORKLOAD_STATUSES, type WorkloadStatus } from './workload-job.js';
@@ -49,7 +50,7 @@ export const createWorkload = ({ jobs, readJobs }: WorkloadOptions) => ({
     const { job } = await jobs.submit(toWorkloadSpec(request), {
       format: 'workload',
       request: { ...request },
-      gpus: request.gpu_count,
+      user: readPrincipal(c).user,
       queue_timeout_seconds: request.allocation_timeout,
     });
     return c.json(toWorkloadJob(job), 201);
@@ -58,7 +59,7 @@ export const createWorkload = ({ jobs, readJobs }: WorkloadOptions) => ({
   answer: (c: Context, job: JobRecord): Response => c.json(toWorkloadJob(job), 200),
 
   async list(c: Context): Promise<Response> {
-    const found = await readJobs(readStatus(c), readLimit(c));
+    const found = await readJobs(readStatus(c), readLimit(c), toListedUser(c, undefined));
     return c.json(found.map(toWorkloadJob), 200);
   },
 

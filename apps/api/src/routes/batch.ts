@@ -1,6 +1,8 @@
-import { AppError, type JobSpecInput } from '@berth/domain';
+import { AppError } from '@berth/domain';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { addRoute } from '../add-route.js';
+import { readPrincipal } from '../auth.js';
+import { submitBatch } from '../batch.js';
 import { type ProblemDocument, toAppError, toProblem } from '../errors.js';
 import type { Jobs, Submitted } from '../jobs.js';
 import { MAX_BATCH_BODY_BYTES, readJsonBody } from '../request-body.js';
@@ -8,9 +10,7 @@ import { readIdempotencyKey } from '../request-input.js';
 import { jobStateSchema, submitBodySchema } from '../schemas/job.js';
 import { commonProblems, problem, problemSchema } from '../schemas/problem.js';
 
-const MAX_JOBS = 1_000;
-/** So many are on their way to Redis at a time: each must be answered within a request's patience. */
-const WINDOW = 250;
+const MAX_JOBS = 10_000;
 
 const acceptedSchema = z.object({
   status: z.literal(201),
@@ -21,7 +21,7 @@ const refusedSchema = z.object({ status: z.number().int(), error: problemSchema 
 const batchRoute = createRoute({
   method: 'post',
   path: '/v1/jobs:batch',
-  summary: 'Submit up to 1,000 jobs; each is accepted or refused on its own',
+  summary: 'Submit up to 10,000 jobs, also such as run after each other; each is accepted or refused on its own',
   request: {
     body: {
       required: true,
@@ -36,7 +36,7 @@ const batchRoute = createRoute({
       },
     },
     ...commonProblems,
-    413: problem('More than 1,000 jobs, or more than 8 MiB'),
+    413: problem('More than 10,000 jobs, or more than 16 MiB'),
     415: problem('The body is not JSON'),
   },
 });
@@ -53,8 +53,11 @@ const toRefused = (err: unknown): Result => {
   return { status: error.status, error };
 };
 
+const toResult = (one: PromiseSettledResult<Submitted>): Result =>
+  one.status === 'fulfilled' ? toAccepted(one.value) : toRefused(one.reason);
+
 /** The envelope only: each job in it is checked by itself, so that one bad one refuses none of the others. */
-const parseBatch = (body: unknown): JobSpecInput[] => {
+const parseBatch = (body: unknown): unknown[] => {
   const parsed = z.strictObject({ jobs: z.array(z.unknown()) }).safeParse(body);
   if (!parsed.success) {
     throw new AppError('invalid_request', 'Send {"jobs": […]} and nothing else.', {
@@ -63,22 +66,7 @@ const parseBatch = (body: unknown): JobSpecInput[] => {
   }
   if (parsed.data.jobs.length > MAX_JOBS)
     throw new AppError('body_too_large', `Send at most ${MAX_JOBS} jobs at a time.`);
-  return parsed.data.jobs as JobSpecInput[];
-};
-
-type Settled = PromiseSettledResult<Submitted>;
-
-const isUnavailable = (one: Settled): boolean =>
-  one.status === 'rejected' && toAppError(one.reason).code === 'unavailable';
-
-/** In windows, up to the first whose jobs Redis did not answer for: the rest would wait in vain as well. */
-const submitAll = async (jobs: Jobs, specs: JobSpecInput[]): Promise<Settled[]> => {
-  const settled: Settled[] = [];
-  for (let at = 0; at < specs.length && !settled.some(isUnavailable); at += WINDOW) {
-    const window = specs.slice(at, at + WINDOW);
-    settled.push(...(await Promise.allSettled(window.map((spec) => jobs.submit(spec)))));
-  }
-  return settled;
+  return parsed.data.jobs;
 };
 
 const UNTRIED = new AppError(
@@ -97,18 +85,14 @@ export const addBatchRoute = (app: OpenAPIHono, { jobs, onError }: BatchOptions)
     if (readIdempotencyKey(c) !== undefined) {
       throw new AppError('invalid_request', 'A batch takes no Idempotency-Key. Submit such jobs one by one.');
     }
-    const specs = parseBatch(await readJsonBody(c, MAX_BATCH_BODY_BYTES));
+    const inputs = parseBatch(await readJsonBody(c, MAX_BATCH_BODY_BYTES));
     await jobs.admit();
-    const settled = await submitAll(jobs, specs);
-    const fault = settled.find((one) => one.status === 'rejected' && !(one.reason instanceof AppError));
-    if (fault?.status === 'rejected') {
-      if (settled.every((one) => one.status === 'rejected')) throw fault.reason;
-      onError(fault.reason);
+    const { results, fault } = await submitBatch(jobs, { inputs, user: readPrincipal(c).user }, toResult);
+    if (fault !== undefined) {
+      if (results.every(({ status }) => status !== 201)) throw fault;
+      onError(fault);
     }
-    const results = specs.map((_, i) => {
-      const one = settled[i];
-      return one?.status === 'fulfilled' ? toAccepted(one.value) : toRefused(one?.reason ?? UNTRIED);
-    });
+    while (results.length < inputs.length) results.push(toRefused(UNTRIED));
     return c.json({ results } as never, 200);
   });
 };

@@ -11,6 +11,12 @@ const INFO = {
     'Jobs in, each run in a container of its own, outcome and output back. Errors are problem+json, RFC 9457.',
 };
 
+/** Either will do; where no key has been made, none is needed on this machine. */
+const SCHEMES = {
+  bearer: { type: 'http', scheme: 'bearer' },
+  header: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+} as const;
+
 const PAGE = `<!doctype html>
 <html lang="en">
 <head>
@@ -53,7 +59,10 @@ const answer = (body: string, type: string): Response =>
 /** The contract at /openapi.json, and a page to read and try it, served from this process alone. */
 export const addDocsRoutes = (app: OpenAPIHono): void => {
   let contract: string | undefined;
-  const toContract = () => JSON.stringify(app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO }));
+  const registry = app.openAPIRegistry;
+  for (const [name, scheme] of Object.entries(SCHEMES)) registry.registerComponent('securitySchemes', name, scheme);
+  const security = [...Object.keys(SCHEMES).map((name) => ({ [name]: [] })), {}];
+  const toContract = () => JSON.stringify(app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, security }));
 
   app.get('/openapi.json', () => {
     contract ??= toContract();

@@ -3,11 +3,12 @@ import type { JobEventEntry, JobStore } from '@berth/store';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { addRoute } from '../add-route.js';
+import { readOwnJob } from '../auth.js';
 import type { Chunks, Streams } from '../byte-stream.js';
 import { toEndData } from '../end-event.js';
 import type { Jobs } from '../jobs.js';
 import { readPatiently } from '../patience.js';
-import { readJobId, wantsEventStream } from '../request-input.js';
+import { wantsEventStream } from '../request-input.js';
 import { jobIdParams, jobStateSchema } from '../schemas/job.js';
 import { commonProblems, problem } from '../schemas/problem.js';
 import { EVENT_STREAM, HEARTBEAT, HEARTBEAT_MS, toFrame } from '../sse.js';
@@ -91,8 +92,7 @@ export const addEventRoutes = (app: OpenAPIHono, { jobs, store, waiters, streams
   }
 
   addRoute(app, eventsRoute, async (c) => {
-    const job_id = readJobId(c);
-    await jobs.read(job_id);
+    const { job_id } = await readOwnJob(c, jobs);
     if (wantsEventStream(c)) {
       const after = readLastSeq(c);
       return streams.answer(c, EVENT_STREAM, (signal) => follow(job_id, after, signal));

@@ -1,13 +1,17 @@
-import { AppError } from '@berth/domain';
+import { isTerminal } from '@berth/domain';
 import type { JobList, LogStore } from '@berth/store';
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { addRoute } from '../add-route.js';
+import { toArrayAnswer } from '../array-answer.js';
+import { type Arrays, asksForArray } from '../arrays.js';
+import { readOwnJob, readPrincipal, toListedUser } from '../auth.js';
 import { NO_TAILS, readTails, toJobAnswer, toJobRow } from '../job-answer.js';
-import type { Jobs } from '../jobs.js';
+import type { Jobs, Submission } from '../jobs.js';
 import { parseCursor, toCursor } from '../list-cursor.js';
-import { readJsonBody } from '../request-body.js';
-import { readIdempotencyKey, readJobId } from '../request-input.js';
+import { readJsonBody, refuseBody } from '../request-body.js';
+import { readIdempotencyKey } from '../request-input.js';
+import { arraySchema } from '../schemas/array.js';
 import {
   idempotencyHeaders,
   jobIdParams,
@@ -23,21 +27,26 @@ import type { Waiters } from '../waiters.js';
 
 const job = (description: string) => ({ description, content: { 'application/json': { schema: jobSchema } } });
 
+const jobOrArray = (description: string) => ({
+  description,
+  content: { 'application/json': { schema: z.union([jobSchema, arraySchema]) } },
+});
+
 const submitRoute = createRoute({
   method: 'post',
   path: '/v1/jobs',
-  summary: 'Submit a job',
+  summary: 'Submit a job, or with `array` many',
   request: {
     headers: idempotencyHeaders,
     body: { required: true, content: { 'application/json': { schema: submitBodySchema } } },
   },
   responses: {
     201: {
-      ...job('The job, accepted and durable'),
-      headers: { Location: { schema: { type: 'string' }, description: 'Where the job is.' } },
+      ...jobOrArray('The job, accepted and durable; or the array'),
+      headers: { Location: { schema: { type: 'string' }, description: 'Where it is.' } },
     },
     200: {
-      ...job('The job that this Idempotency-Key made before'),
+      ...jobOrArray('The job or array that this Idempotency-Key made before'),
       headers: { 'Idempotent-Replayed': { schema: { type: 'string' }, description: '`true`' } },
     },
     ...commonProblems,
@@ -81,6 +90,7 @@ const cancelRoute = createRoute({
 
 interface JobRoutesOptions {
   jobs: Jobs;
+  arrays: Arrays;
   list: JobList;
   logs: LogStore;
   waiters: Waiters;
@@ -90,11 +100,20 @@ interface JobRoutesOptions {
 }
 
 export const addJobRoutes = (app: OpenAPIHono, options: JobRoutesOptions): void => {
-  const { jobs, list, logs, waiters, shutdown, now } = options;
+  const { jobs, arrays, list, logs, waiters, shutdown, now } = options;
+
+  const submitArray = async (c: Context, body: unknown, how: Submission) => {
+    const { array, replayed } = await arrays.submit(body, how);
+    if (replayed) return c.json(toArrayAnswer(array), 200, { 'Idempotent-Replayed': 'true' });
+    return c.json(toArrayAnswer(array), 201, { Location: `/v1/arrays/${array.array_id}` });
+  };
 
   addRoute(app, submitRoute, async (c) => {
     const idempotency_key = readIdempotencyKey(c);
-    const submitted = await jobs.submit(await readJsonBody(c), { idempotency_key });
+    const body = await readJsonBody(c);
+    const how = { idempotency_key, user: readPrincipal(c).user };
+    if (asksForArray(body)) return submitArray(c, body, how);
+    const submitted = await jobs.submit(body, how);
     if (submitted.replayed) {
       const tails = await readTails(logs, submitted.job);
       return c.json(toJobAnswer(submitted.job, tails, now()), 200, { 'Idempotent-Replayed': 'true' });
@@ -108,14 +127,20 @@ export const addJobRoutes = (app: OpenAPIHono, options: JobRoutesOptions): void 
   };
 
   addRoute(app, readRoute, async (c, { wait }) => {
-    const id = readJobId(c);
-    const found = wait > 0 ? await waitForJob(c, id, wait) : await jobs.read(id);
+    const now_is = await readOwnJob(c, jobs);
+    const found = wait > 0 && !isTerminal(now_is.state) ? await waitForJob(c, now_is.job_id, wait) : now_is;
     return c.json(toJobAnswer(found, await readTails(logs, found), now()), 200);
   });
 
-  addRoute(app, listRoute, async (c, { limit, cursor, state, label, name }) => {
+  addRoute(app, listRoute, async (c, { limit, cursor, state, label, name, user: asked }) => {
+    const user = toListedUser(c, asked);
     const after = cursor === undefined ? undefined : parseCursor(cursor);
-    const filter = { ...(state ? { state } : {}), ...(label ? { label } : {}), ...(name ? { name } : {}) };
+    const filter = {
+      ...(state ? { state } : {}),
+      ...(label ? { label } : {}),
+      ...(name ? { name } : {}),
+      ...(user ? { user } : {}),
+    };
     const page = await list.list(filter, limit, after);
     const next_cursor = page.next === null ? null : toCursor(page.next);
     return c.json({ jobs: page.jobs.map((found) => toJobRow(found, now())), next_cursor }, 200);
@@ -123,16 +148,8 @@ export const addJobRoutes = (app: OpenAPIHono, options: JobRoutesOptions): void 
 
   addRoute(app, cancelRoute, async (c) => {
     await refuseBody(c);
-    const cancelled = await jobs.cancel(readJobId(c));
+    const { job_id } = await readOwnJob(c, jobs);
+    const cancelled = await jobs.cancel(job_id);
     return c.json(toJobAnswer(cancelled, await readTails(logs, cancelled), now()), 200);
   });
-};
-
-/** A cancel has no options: whoever sends some expects something that will not happen. */
-const refuseBody = async (c: Context): Promise<void> => {
-  const length = c.req.header('content-length');
-  if ((length === undefined || length === '0') && c.req.header('transfer-encoding') === undefined) return;
-  const body = await readJsonBody(c);
-  if (typeof body === 'object' && body !== null && Object.keys(body).length === 0) return;
-  throw new AppError('invalid_request', 'A cancel takes no options. Send no body, or {}.');
 };

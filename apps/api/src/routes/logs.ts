@@ -3,6 +3,7 @@ import type { LogEntry, LogStore } from '@berth/store';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { addRoute } from '../add-route.js';
+import { readOwnJob } from '../auth.js';
 import type { Chunks, Streams } from '../byte-stream.js';
 import { toEndData } from '../end-event.js';
 import type { Jobs } from '../jobs.js';
@@ -10,7 +11,7 @@ import type { LogQuery, LogReader } from '../log-reader.js';
 import { FROM_THE_BEGINNING, findTail, type LogStart } from '../log-tail.js';
 import { createLogDecoder, type LogPosition, type LogText, parseLogPosition } from '../log-text.js';
 import { readPatiently } from '../patience.js';
-import { integerParam, readJobId, wantsEventStream } from '../request-input.js';
+import { integerParam, wantsEventStream } from '../request-input.js';
 import { jobIdParams } from '../schemas/job.js';
 import { commonProblems, problem } from '../schemas/problem.js';
 import { EVENT_STREAM, HEARTBEAT, toFrame } from '../sse.js';
@@ -97,8 +98,7 @@ export const addLogRoutes = (app: OpenAPIHono, { jobs, logs, reader, streams }: 
   }
 
   addRoute(app, logsRoute, async (c, { stream, tail, follow }) => {
-    const job_id = readJobId(c);
-    await jobs.read(job_id);
+    const { job_id } = await readOwnJob(c, jobs);
     const accepts = toFilter(stream);
     const asEvents = wantsEventStream(c);
     const position = asEvents ? readPosition(c) : undefined;

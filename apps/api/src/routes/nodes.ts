@@ -1,34 +1,13 @@
-import type { Resources } from '@berth/domain';
-import type { Heartbeat, Node, WorkerRegistry } from '@berth/store';
+import { AppError } from '@berth/domain';
+import type { NodeDrains, WorkerRegistry } from '@berth/store';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { addRoute } from '../add-route.js';
-import { commonProblems } from '../schemas/problem.js';
+import { readPrincipal, requireOperator } from '../auth.js';
+import { nodeParams, nodeSchema, toNodeAnswer } from '../schemas/node.js';
+import { commonProblems, problem } from '../schemas/problem.js';
 
-const resourcesSchema = z.object({ cpus: z.number(), memory_mb: z.number(), gpus: z.number() }).openapi('Resources');
-
-const workerSchema = z
-  .object({
-    worker: z.string(),
-    version: z.string(),
-    engine_version: z.string(),
-    oci_runtime: z.string(),
-    classes: z.array(z.string()),
-    running: z.number().int(),
-    started_at: z.string().openapi({ format: 'date-time' }),
-    last_heartbeat: z.string().openapi({ format: 'date-time' }),
-  })
-  .openapi('Worker');
-
-const nodeSchema = z
-  .object({
-    node: z.string(),
-    state: z.enum(['ready', 'lost']),
-    capacity: resourcesSchema,
-    reserved: resourcesSchema,
-    workers: z.array(workerSchema),
-    last_heartbeat: z.string().openapi({ format: 'date-time' }),
-  })
-  .openapi('Node');
+const node = (description: string) => ({ description, content: { 'application/json': { schema: nodeSchema } } });
 
 const nodesRoute = createRoute({
   method: 'get',
@@ -43,33 +22,47 @@ const nodesRoute = createRoute({
   },
 });
 
-const toTime = (ms: number): string => new Date(ms).toISOString();
+const toChangeRoute = <Path extends string>(path: Path, summary: string) =>
+  createRoute({
+    method: 'post',
+    path,
+    summary,
+    request: { params: nodeParams },
+    responses: { 200: node('The node'), ...commonProblems, 404: problem('There is no such node') },
+  });
 
-const toResourcesAnswer = ({ centicpus, memory_mb, gpus }: Resources) => ({ cpus: centicpus / 100, memory_mb, gpus });
+const drainRoute = toChangeRoute('/v1/nodes/{id}/drain', 'Give a node no more jobs; what runs there goes on');
+const resumeRoute = toChangeRoute('/v1/nodes/{id}/resume', 'Give a drained node jobs again');
 
-const toWorkerAnswer = (beat: Heartbeat) => ({
-  worker: beat.worker,
-  version: beat.version,
-  engine_version: beat.engine_version,
-  oci_runtime: beat.oci_runtime,
-  classes: beat.classes,
-  running: beat.running,
-  started_at: toTime(beat.started_at),
-  last_heartbeat: toTime(beat.at),
-});
+interface NodeRoutesOptions {
+  workers: WorkerRegistry;
+  drains: NodeDrains;
+}
 
-const toNodeAnswer = (node: Node) => ({
-  node: node.node,
-  state: node.state,
-  capacity: toResourcesAnswer(node.capacity),
-  reserved: toResourcesAnswer(node.reserved),
-  workers: node.workers.map(toWorkerAnswer),
-  last_heartbeat: toTime(node.last_heartbeat),
-});
+export const addNodeRoutes = (app: OpenAPIHono, { workers, drains }: NodeRoutesOptions): void => {
+  addRoute(app, nodesRoute, async (c) => {
+    const sees_jobs = readPrincipal(c).role === 'operator';
+    const nodes = await workers.readNodes();
+    return c.json({ nodes: nodes.map((one) => toNodeAnswer(one, sees_jobs)) }, 200);
+  });
 
-export const addNodeRoutes = (
-  app: OpenAPIHono,
-  { workers, now }: { workers: WorkerRegistry; now: () => number },
-): void => {
-  addRoute(app, nodesRoute, async (c) => c.json({ nodes: (await workers.readNodes(now())).map(toNodeAnswer) }, 200));
+  /** Twice is once. */
+  const change = async (c: Context, set: (name: string) => Promise<boolean>) => {
+    requireOperator(c);
+    const name = c.req.param('id') ?? '';
+    const known = await set(name);
+    const found = (await workers.readNodes()).find((one) => one.workers.some((beat) => beat.node === name));
+    if (!known || !found) throw toMissing(name, known);
+    return toNodeAnswer(found, true);
+  };
+  addRoute(app, drainRoute, async (c) => c.json(await change(c, drains.drain), 200));
+  addRoute(app, resumeRoute, async (c) => c.json(await change(c, drains.resume), 200));
 };
+
+const toMissing = (name: string, resumed: boolean): AppError =>
+  new AppError(
+    'not_found',
+    resumed
+      ? `${name} has not reported for long, so there is nothing to show. It takes jobs again once it is back.`
+      : `There is no node ${name}. GET /v1/nodes lists those that report.`,
+  );

@@ -1,4 +1,4 @@
-import { CAUSES, JOB_STATES, jobSpecFields, RETRYABLE_CAUSES } from '@berth/domain';
+import { CAUSES, CONDITIONS, JOB_STATES, jobSpecFields, RETRYABLE_CAUSES, type Usage } from '@berth/domain';
 import { z } from '@hono/zod-openapi';
 import { integerParam } from '../request-input.js';
 
@@ -25,6 +25,25 @@ const evidenceSchema = z
   })
   .openapi('Evidence');
 
+const bytes = z.number().int().nullable();
+
+export const usageSchema = z
+  .object({
+    sampled_at: time.openapi({ description: 'When it was seen, by the clock of its machine.' }),
+    cpu_seconds: z.number().nullable(),
+    memory_peak_bytes: bytes,
+    network_rx_bytes: bytes,
+    network_tx_bytes: bytes,
+    block_read_bytes: bytes,
+    block_write_bytes: bytes,
+  })
+  .openapi('Usage');
+
+export const toUsageAnswer = ({ at, ...used }: Usage): z.infer<typeof usageSchema> => ({
+  sampled_at: new Date(at).toISOString(),
+  ...used,
+});
+
 const attemptSchema = z
   .object({
     attempt: z.number().int(),
@@ -37,6 +56,7 @@ const attemptSchema = z
     cause: causeSchema,
     message: z.string().nullable(),
     evidence: evidenceSchema.nullable().openapi({ description: 'What was seen of the end of its container.' }),
+    usage: usageSchema.nullable().openapi({ description: 'What its container had used when it was last looked at.' }),
   })
   .openapi('Attempt');
 export type AttemptAnswer = z.infer<typeof attemptSchema>;
@@ -52,7 +72,7 @@ const retryPolicySchema = z
   })
   .openapi('RetryPolicy');
 
-const storedSpecSchema = z
+export const storedSpecSchema = z
   .object({
     image: z.string(),
     command: commandSchema,
@@ -62,13 +82,22 @@ const storedSpecSchema = z
     workdir: z.string(),
     cpus: z.number(),
     memory_mb: z.number().int(),
+    gpus: z.object({ count: z.number().int(), type: z.string(), memory_mb: z.number().int().optional() }).optional(),
+    node_selector: z.record(z.string(), z.string()).optional(),
+    eligible_regions: z.array(z.string()).optional(),
+    eligible_datacenters: z.array(z.string()).optional(),
     timeout_seconds: z.number().int(),
     stop_grace_seconds: z.number().int(),
     network: z.enum(['none', 'egress']),
     priority: z.number().int(),
     queue_timeout_seconds: z.number().int().optional(),
+    hold: z.boolean().optional(),
     max_attempts: z.number().int().openapi({ description: 'The same as `retry.max_attempts`.' }),
     retry: retryPolicySchema,
+    after: z.array(z.object({ job: z.string(), condition: z.enum(CONDITIONS) })).optional(),
+    array_task: z
+      .object({ array_id: z.string(), index: z.number().int(), size: z.number().int(), value: z.string().optional() })
+      .optional(),
   })
   .openapi('StoredJobSpec');
 
@@ -77,17 +106,25 @@ export const jobStateSchema = z.enum(JOB_STATES).openapi('JobState');
 const jobRowSchema = z
   .object({
     job_id: z.string().openapi({ format: 'uuid' }),
+    user: z.string().openapi({ description: 'Whose it is; `local` where there are no API keys.' }),
     state: jobStateSchema,
     cause: causeSchema,
     exit_code: z.number().int().nullable(),
     message: z.string().nullable(),
-    waiting_for: z.enum(['back_off']).nullable(),
+    waiting_for: z
+      .enum(['back_off', 'hold', 'dependencies'])
+      .nullable()
+      .openapi({ description: 'What a pending job waits for before it waits for a machine.' }),
+    requeued_from: z.string().nullable().openapi({ description: 'The finished job that it runs once more.' }),
+    array_id: z.string().nullable().openapi({ description: 'The array that it belongs to.' }),
+    array_index: z.number().int().nullable(),
     image: z.string(),
     image_digest: z.string().nullable(),
     command: commandSchema,
     class: z.string(),
     priority: z.number().int(),
     node: z.string().nullable(),
+    gpu_uuids: z.array(z.string()).openapi({ description: 'The GPUs that it holds, or a slice of each.' }),
     attempts: z.array(attemptSchema),
     created_at: time,
     started_at: time.nullable(),
@@ -138,6 +175,12 @@ export const listQuerySchema = z.strictObject({
   state: jobStateSchema.optional(),
   label: z.string().regex(LABEL, 'must be name=value').optional(),
   name: z.string().min(1).max(128).optional(),
+  user: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .openapi({ description: 'For operators; a user sees their own jobs only.' }),
   limit: integerParam({ min: 1, max: 200 }, { default: 50 }).default(50),
   cursor: z.string().min(1).max(256).optional(),
 });

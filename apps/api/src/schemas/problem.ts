@@ -22,6 +22,7 @@ export const problem = (description: string) => ({
 /** What any route may answer. */
 export const commonProblems = {
   400: problem('The request is not valid'),
+  401: problem('The API key is missing or not valid; none is needed on this machine until the first is made'),
   503: problem('Redis does not answer, or no jobs are accepted now; see Retry-After'),
 };
 
