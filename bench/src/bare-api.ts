@@ -17,7 +17,7 @@ const context = await openContext(config, log, { relay: { kick: () => undefined,
 
 const accept: JobStore['accept'] = async () => {
   const created_at = Date.now();
-  return { job_id: createJobId(created_at), created_at, replayed: false };
+  return { job_id: createJobId(created_at), created_at, replayed: false, after_left: 0, ended: false };
 };
 const jobs = createJobs({
   store: { ...context.store.jobs, accept },
@@ -28,7 +28,8 @@ const jobs = createJobs({
   onAccepted: () => undefined,
   onCancelled: () => undefined,
 });
-const app = createApp({ ...context, jobs });
+const apiKeys = { ...context.store.apiKeys, verify: async () => ({ kind: 'no_keys' }) as const };
+const app = createApp({ ...context, jobs, store: { ...context.store, apiKeys } });
 const server = await openServer({ ...config, fetch: app.fetch as never });
 log.info({ port: server.port }, 'listening');
 

@@ -15,4 +15,6 @@ export interface Bench {
   /** Folder of the control group whose CPU counts; undefined: the whole machine's. */
   cpuGroup: string | undefined;
   soak: boolean;
+  /** The largest backlog of the scheduling benchmark. */
+  pending: number;
 }

@@ -11,8 +11,11 @@ import { benchLatency } from './latency.js';
 import { describeMachine, type Machine, toMachineText } from './machine.js';
 import { benchMemory } from './memory.js';
 import { type Benchmark, type Options, parseOptions, USAGE } from './options.js';
+import { benchScheduling } from './scheduling.js';
+import { benchShapes } from './shapes.js';
 import { benchSubmit } from './submit.js';
 import { benchTrust } from './trust.js';
+import { benchUtilisation } from './utilisation.js';
 
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 
@@ -21,6 +24,9 @@ const RUNS: Record<Benchmark, (bench: Bench) => Promise<Section>> = {
   latency: benchLatency,
   submit: benchSubmit,
   memory: benchMemory,
+  shapes: benchShapes,
+  scheduling: benchScheduling,
+  utilisation: benchUtilisation,
   trust: benchTrust,
 };
 
