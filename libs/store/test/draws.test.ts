@@ -118,7 +118,7 @@ describe('a draw that is sent again', () => {
     const [next = ''] = await dispatch(store);
     const second = await store.claims.draw('small', next, WIDE, 'call-2');
     expect(second).toMatchObject({ kind: 'claimed', claim: { epoch: 2 } });
-    expect(await store.claims.draw('small', ticket, WIDE, 'call-1')).toEqual({ kind: 'gone', state: '' });
+    expect(await store.claims.draw('small', ticket, WIDE, 'call-1')).toEqual({ kind: 'gone', state: 'running' });
   });
 });
 

@@ -9,7 +9,7 @@
 -- the caller has seen.
 -- Returns {'claimed', id, epoch, attempt, spec, format, class, user, GPU uuids}, {'none'} (nothing that waits can run here now),
 -- {'more', where to go on} (nothing so far; a look takes no longer than so much at a time),
--- {'gone'} (the ticket is of no use any more), or where a job was named {'gone', state},
+-- {'gone', state} (the ticket is of no use any more, or the job that was named cannot be claimed; `missing`: there is no such job),
 -- or {'went_back', Unix ms} (nothing is begun).
 local class, ticket, wanted = ARGV[2], ARGV[3], ARGV[4]
 local worker, engine, node = ARGV[5], ARGV[6], ARGV[7]
@@ -32,7 +32,10 @@ if answered then
 end
 
 local issued_for = ticket ~= '' and redis.call('HGET', prefix .. ':tickets:' .. class, ticket)
-if ticket ~= '' and not issued_for then return { 'gone' } end
+if ticket ~= '' and not issued_for then
+  -- It was used up; or it is no ticket of ours, and what it names is no job.
+  return { 'gone', redis.call('HGET', job_key(string.match(ticket, '^(.*)%-%d+$') or ''), 'state') or 'missing' }
+end
 local back = went_back(ARGV[14])
 if back then return { 'went_back', back } end
 
