@@ -15,9 +15,10 @@ import {
 /**
  * What an explanation says is held against an oracle that shares no rule with it: in states made by chance, for every pending job, the same
  * constraints; the change that it proposes starts the job; and where it proposes two things or none, no single one would have done.
- * `SEED=` repeats one state.
+ * `SEED=` repeats one state, and `SEED_FROM=random` looks at others than always the same: a kind of change may be missing among them.
  */
 const STATES = 500;
+const FIRST = process.env.SEED_FROM === 'random' ? Date.now() % 1_000_000 : 1;
 /** Beyond these it is not known whether a change starts a job in any order. */
 const MOST_STATES = 100;
 
@@ -157,7 +158,7 @@ const EXPECTED = [
 
 it('an explanation names what an oracle finds, and what it proposes starts the job', () => {
   const only = process.env.SEED;
-  const first = only === undefined ? Date.now() % 1_000_000 : Number(only);
+  const first = only === undefined ? FIRST : Number(only);
   const seen = new Set<string>();
   let explained = 0;
   for (let seed = first; seed < first + (only === undefined ? STATES : 1); seed += 1) {
