@@ -8,8 +8,9 @@ import {
   planReservations,
   plus,
 } from '@berth/domain';
-import { isUnavailable, type Node, type Store, toMachineView } from '@berth/store';
+import { type Node, type Store, toMachineView } from '@berth/store';
 import type { Logger } from 'pino';
+import { repeat } from './repeat.js';
 
 const PERIOD_MS = 1_000;
 /** A plan that a claim or an end has overtaken is made anew at once, so often. */
@@ -86,19 +87,5 @@ export const startPlanner = ({
   const pass = async (): Promise<void> => {
     for (let tries = 0; tries < TRIES; tries += 1) if (await planOnce(store, classes)) return;
   };
-  let passing: Promise<unknown> | undefined;
-  const timer = setInterval(() => {
-    passing ??= pass()
-      .catch((err) => isUnavailable(err) || log.warn({ err }, 'could not plan whose turn it is'))
-      .finally(() => {
-        passing = undefined;
-      });
-  }, PERIOD_MS);
-  return {
-    pass,
-    async close() {
-      clearInterval(timer);
-      await passing;
-    },
-  };
+  return { pass, ...repeat(pass, { period_ms: PERIOD_MS, failure: 'could not plan whose turn it is', log }) };
 };

@@ -1,5 +1,6 @@
-import { type Backlog, isUnavailable } from '@berth/store';
+import type { Backlog } from '@berth/store';
 import type { Logger } from 'pino';
+import { repeat } from './repeat.js';
 
 const PERIOD_MS = 2_000;
 const BATCH = 100;
@@ -27,19 +28,5 @@ export const startQueueTimeouts = ({ backlog, onFailed, log }: QueueTimeoutsOpti
       if (failed.length < BATCH) return count;
     }
   };
-  let passing: Promise<unknown> | undefined;
-  const timer = setInterval(() => {
-    passing ??= pass()
-      .catch((err) => isUnavailable(err) || log.warn({ err }, 'could not end jobs that waited too long'))
-      .finally(() => {
-        passing = undefined;
-      });
-  }, PERIOD_MS);
-  return {
-    pass,
-    async close() {
-      clearInterval(timer);
-      await passing;
-    },
-  };
+  return { pass, ...repeat(pass, { period_ms: PERIOD_MS, failure: 'could not end jobs that waited too long', log }) };
 };

@@ -1,5 +1,6 @@
-import { isUnavailable, type Recount } from '@berth/store';
+import type { Recount } from '@berth/store';
 import type { Logger } from 'pino';
+import { repeat } from './repeat.js';
 
 /** Nothing is known to let the counters go wrong: this is for what is not known. */
 const PERIOD_MS = 5 * 60_000;
@@ -12,25 +13,15 @@ interface RecountsOptions {
 /** Recounts now and then what users, classes and machines hold, and says loudly where a counter was wrong. Every replica does. */
 export const startRecounts = ({ counts, log }: RecountsOptions): { close(): Promise<void> } => {
   let closed = false;
-  let counting: Promise<void> | undefined;
   const recount = async (): Promise<void> => {
     for (const wrong of await counts.recount(() => closed))
       log.error(wrong, 'a counter was wrong and has been put right');
   };
-  const timer = setInterval(() => {
-    counting ??= recount()
-      .catch((err) => {
-        if (!isUnavailable(err)) log.warn({ err }, 'could not recount');
-      })
-      .finally(() => {
-        counting = undefined;
-      });
-  }, PERIOD_MS);
+  const repeating = repeat(recount, { period_ms: PERIOD_MS, failure: 'could not recount', log });
   return {
     async close() {
       closed = true;
-      clearInterval(timer);
-      await counting;
+      await repeating.close();
     },
   };
 };
