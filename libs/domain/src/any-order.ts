@@ -1,4 +1,4 @@
-import { type Asker, type Filling, listAskers, type Scene, takeOne, toFilling } from './fill.js';
+import { type Asker, type Filling, listAskers, takeOne } from './fill.js';
 
 /** How often a machine may be asked for all that is to be found out. It is shared by all questions, and counts down. */
 export interface Budget {
@@ -26,10 +26,10 @@ const listNext = ({ now, placed }: State, askers: readonly Asker[], job_id: stri
  * Whether a job starts in whatever order the machines ask until nothing more can run: every order is tried, where two that have come to the same
  * are one. Undefined: there are more than the budget has room for.
  */
-export const startsInAnyOrder = (scene: Scene, job_id: string, budget: Budget): boolean | undefined => {
-  const askers = listAskers(scene);
+export const startsInAnyOrder = (from: Filling, job_id: string, budget: Budget): boolean | undefined => {
+  const askers = listAskers(from.scene);
   const seen = new Set<string>();
-  const open: State[] = [{ now: toFilling(scene), placed: [] }];
+  const open: State[] = [{ now: from, placed: [] }];
   for (let state = open.pop(); state; state = open.pop()) {
     budget.picks -= askers.length;
     if (budget.picks < 0) return undefined;

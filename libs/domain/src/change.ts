@@ -122,7 +122,7 @@ export const toQuotaToSet = (
   quota: { ...findQuota(quotas, group), [limit]: to },
 });
 
-const setQuotas = (quotas: Scene['quotas'], changes: readonly Change[]): Scene['quotas'] => {
+export const setQuotas = (quotas: Scene['quotas'], changes: readonly Change[]): Scene['quotas'] => {
   const set: Record<string, Quota> = { ...quotas };
   for (const change of changes) {
     if (change.kind === 'raise_quota') set[change.group] = toQuotaToSet(set, change).quota;

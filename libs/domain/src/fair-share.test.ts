@@ -198,24 +198,31 @@ describe('in virtual time', () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(60_000);
   }, 60_000);
 
+  const ODD: Resources[] = [
+    SMALL,
+    { centicpus: 200, memory_mb: 500, gpus: 0 },
+    { centicpus: 50, memory_mb: 4_000, gpus: 0 },
+  ];
+
   it.each([
-    ['alike: of its own', [SMALL, SMALL, SMALL], 'own'],
-    // What fits into a gap that is left over gets it, so that the machine is not idle: the bar is then of the whole.
-    [
-      'of other sizes, bound by other resources: of the whole',
-      [SMALL, { centicpus: 200, memory_mb: 500, gpus: 0 }, { centicpus: 50, memory_mb: 4_000, gpus: 0 }],
-      'whole',
-    ],
+    ['alike: of its own', [SMALL, SMALL, SMALL], 1, 'own'],
+    ['of other sizes, bound by other resources, on a large machine: of its own', ODD, 5, 'own'],
+    // Due to the third one are 9.09 jobs of a tenth of the machine each, and it holds 9. The others get what that leaves over, so that it is not
+    // idle: they have some 7 % more than they are due, though nobody has much less. The bar is then of the whole.
+    ['of other sizes, on a machine that holds few of them: of the whole', ODD, 1, 'whole'],
   ] as const)(
     'use over time is within 5 % of weights 1 : 2 : 5, jobs %s',
-    (_, asks, bar) => {
+    (_, asks, times, bar) => {
       const weights = [1, 2, 5];
       const flows = weights.map((weight, i): Flow => {
         const lasts_ms: [number, number] = i === 1 ? [30_000, 240_000] : [20_000, 60_000];
         return { user: `u${i}`, weight, ask: asks[i] ?? SMALL, lasts_ms, from_ms: 0 };
       });
-      const until = 9 * HALF_LIFE_MS;
-      const warm = runVirtually(flows, CAPACITY, until).filter(({ begun_ms }) => begun_ms > 3 * HALF_LIFE_MS);
+      const { centicpus, memory_mb } = CAPACITY;
+      const capacity = { centicpus: centicpus * times, memory_mb: memory_mb * times, gpus: 0 };
+      const half_lives = times === 1 ? 6 : 1;
+      const [from, until] = [0.5 * half_lives, 1.5 * half_lives].map((n) => n * HALF_LIFE_MS) as [number, number];
+      const warm = runVirtually(flows, capacity, until).filter(({ begun_ms }) => begun_ms > from);
       const used = flows.map(({ user }) =>
         warm.filter((one) => one.user === user).reduce((sum, { share, held_ms }) => sum + share * held_ms, 0),
       );
@@ -226,7 +233,7 @@ describe('in virtual time', () => {
         expect(bar === 'own' ? off / due : off, `u${i}`).toBeLessThan(0.05);
       }
       // And the machine is not kept idle for it.
-      expect(all / (6 * HALF_LIFE_MS)).toBeGreaterThan(0.9);
+      expect(all / (half_lives * HALF_LIFE_MS)).toBeGreaterThan(0.9);
     },
     60_000,
   );

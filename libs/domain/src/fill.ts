@@ -1,7 +1,15 @@
 import { addUse, toCharge, toDominantShare } from './fair-share.js';
-import { ALL_USERS, type Candidate, judgeQuotas, type MachineView, toGroupsOf } from './judge.js';
-import { type Bucket, judgeJob, listCandidates, type Picked, pick, type ShapeQueue, type Snapshot } from './pick.js';
-import type { GpuHold } from './placement.js';
+import {
+  ALL_USERS,
+  type Candidate,
+  hasRoom,
+  judgePlacement,
+  judgeQuotas,
+  type MachineView,
+  toGroupsOf,
+} from './judge.js';
+import { type Bucket, listCandidates, type Picked, pick, type ShapeQueue, type Snapshot } from './pick.js';
+import type { GpuHold, Shape } from './placement.js';
 import { NO_TALLY, type Tally } from './quota.js';
 import { minus, plus, type Resources } from './resources.js';
 
@@ -50,9 +58,14 @@ const withoutJob = (queue: ShapeQueue, job_id: string): ShapeQueue => {
   return { ...queue, jobs, count };
 };
 
-export const removeJob = (buckets: readonly Bucket[], job_id: string): Bucket[] =>
+/** Without the job, which waits nowhere but in its own bucket. */
+export const removeJob = (
+  buckets: readonly Bucket[],
+  { job_id, bucket: own }: Pick<Candidate, 'job_id' | 'bucket'>,
+): Bucket[] =>
   buckets.flatMap((bucket) => {
-    if (!bucket.queues.some(({ jobs }) => jobs.some((job) => job.job_id === job_id))) return [bucket];
+    if (bucket.user !== own || !bucket.queues.some(({ jobs }) => jobs.some((job) => job.job_id === job_id)))
+      return [bucket];
     const queues = bucket.queues
       .map((queue) => (queue.jobs.some((job) => job.job_id === job_id) ? withoutJob(queue, job_id) : queue))
       .filter((queue) => countJobs(queue) > 0);
@@ -107,31 +120,39 @@ export const startJob = (scene: Scene, job: Picked, engine: string): Scene => {
   const buckets = charge(scene, job);
   return {
     ...scene,
-    buckets: { ...buckets, [job.class]: removeJob(buckets[job.class] ?? [], job.job_id) },
+    buckets: { ...buckets, [job.class]: removeJob(buckets[job.class] ?? [], job) },
     machines: scene.machines.map((machine) => (machine.engine === engine ? placeJob(machine, job) : machine)),
     tallies: addToTallies(scene.tallies, job, 1),
   };
 };
 
-/** Most of what cannot run on a machine is too big for what is free, and that is seen without a look at anything else. */
-const hasRoom = ({ ask }: Candidate['shape'], { drained, capacity, reserved }: MachineView): boolean =>
-  !drained &&
-  ask.centicpus <= capacity.centicpus - reserved.centicpus &&
-  ask.memory_mb <= capacity.memory_mb - reserved.memory_mb;
+/** Whether some machine has room for a shape. Thousands of queues have a few shapes: each is looked at once. */
+const createRoomTest = (machines: readonly MachineView[]) => {
+  const known = new Map<Shape, boolean>();
+  return (shape: Shape): boolean => {
+    const found = known.get(shape) ?? machines.some((machine) => hasRoom(shape, machine));
+    known.set(shape, found);
+    return found;
+  };
+};
 
 /** The candidates that could run on some machine now. */
-export const findRunnable = (scene: Snapshot): Candidate[] =>
-  Object.keys(scene.buckets)
-    .flatMap((name) => listCandidates(scene, name))
+export const findRunnable = (scene: Snapshot): Candidate[] => {
+  const mayRun = createRoomTest(scene.machines);
+  return Object.keys(scene.buckets)
+    .flatMap((name) => listCandidates(scene, name, mayRun))
     .filter(
       (job) =>
-        scene.machines.some((machine) => hasRoom(job.shape, machine)) &&
+        mayRun(job.shape) &&
         judgeQuotas(job, scene).length === 0 &&
-        scene.machines.some((machine) => hasRoom(job.shape, machine) && judgeJob(job, machine, scene).length === 0),
+        scene.machines.some(
+          (machine) => hasRoom(job.shape, machine) && judgePlacement(job, machine, scene.at).length === 0,
+        ),
     );
+};
 
 /** Without the queues of which nothing can run anywhere: nothing that starts makes room for them, but for the end of a reservation. */
-const narrow = (scene: Scene): Scene => {
+export const narrow = (scene: Scene): Scene => {
   const runnable = new Set(findRunnable(scene).map(({ job_id }) => job_id));
   const toRunnable = (bucket: Bucket): Bucket[] => {
     const queues = bucket.queues.filter(({ jobs: [first] }) => first && runnable.has(first.job_id));
@@ -186,8 +207,8 @@ export const takeOne = (
 };
 
 /** Lets machines take jobs, each all that it can, in the order given, until nothing more can run or the limits are met. */
-export const fill = (from: Scene, askers: readonly Asker[], { most, until }: FillLimits): Filled => {
-  let now = toFilling(from);
+export const fill = (from: Filling, askers: readonly Asker[], { most, until }: FillLimits): Filled => {
+  let now = from;
   const started: Started[] = [];
   const isOver = () => started.length >= most || (until !== undefined && started.at(-1)?.job_id === until);
   const take = (asker: Asker): boolean => {

@@ -1,8 +1,18 @@
 import { toDominantShare } from './fair-share.js';
-import { addToTallies, countJobs, fill, listAskers, type Scene, type Started, toUserOf, withHolds } from './fill.js';
+import {
+  addToTallies,
+  countJobs,
+  fill,
+  listAskers,
+  type Scene,
+  type Started,
+  toFilling,
+  toUserOf,
+  withHolds,
+} from './fill.js';
 import { type Candidate, judgePlacement, type MachineView } from './judge.js';
 import { type PendingJob, waitsForMachine, withPending } from './pending-job.js';
-import { listCandidates, toQueueScore } from './pick.js';
+import { countCandidates, toQueueScore } from './pick.js';
 import { toShapeText } from './placement.js';
 import { minus } from './resources.js';
 
@@ -22,14 +32,22 @@ export const findQuantile = (values: readonly number[], part: number): number | 
   return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)];
 };
 
-/** How much longer a job runs that has run for so long: as those of its user and class that ran longer, and no longer than it may. */
-export const toRemaining = (job: Candidate, times: RunTimes, part: number, ran_ms: number): number => {
-  const most = Math.max(0, job.shape.timeout_seconds * 1000 - ran_ms);
-  const longer = (times[`${toUserOf(job)}|${job.class}`] ?? []).filter((ms) => ms > ran_ms);
-  const whole = findQuantile(longer, part);
+/** How long the job runs in all, as far as those of its user and class say that ran longer. */
+const findWhole = (job: Candidate, times: RunTimes, part: number, ran_ms: number): number | undefined =>
+  findQuantile(
+    (times[`${toUserOf(job)}|${job.class}`] ?? []).filter((ms) => ms > ran_ms),
+    part,
+  );
+
+const toRest = ({ shape }: Candidate, whole: number | undefined, part: number, ran_ms: number): number => {
+  const most = Math.max(0, shape.timeout_seconds * 1000 - ran_ms);
   if (whole !== undefined) return Math.min(most, whole - ran_ms);
   return part < 0.5 ? Math.min(most, UNKNOWN_MS) : most;
 };
+
+/** How much longer a job runs that has run for so long: as those of its user and class that ran longer, and no longer than it may. */
+export const toRemaining = (job: Candidate, times: RunTimes, part: number, ran_ms: number): number =>
+  toRest(job, findWhole(job, times, part, ran_ms), part, ran_ms);
 
 /** Where nothing is known, a job may be over so soon, or last as long as it may. */
 const UNKNOWN_MS = 1_000;
@@ -92,7 +110,7 @@ export const runOn = (
     late = undefined;
   };
   for (let step = 0; step < steps; step += 1) {
-    const { scene: now, started } = fill(scene, listAskers(scene), { most: steps, until });
+    const { scene: now, started } = fill(toFilling(scene), listAskers(scene), { most: steps, until });
     scene = now;
     for (const job of started) {
       starts.push({ at: scene.at, job });
@@ -155,9 +173,16 @@ const estimate = (
   times: RunTimes,
   part: number,
 ) => {
+  // What jobs of the class last is the same for all shapes of a user.
+  const known = new Map<string, number | undefined>();
+  const findKnown = (one: Candidate): number | undefined => {
+    const user = toUserOf(one);
+    if (!known.has(user)) known.set(user, findWhole(one, times, part, 0));
+    return known.get(user);
+  };
   const work = ahead.map(({ queue: { shape }, user, count }) => {
     const one: Candidate = { job_id: '', class: job.class, bucket: user, shape };
-    return count * toDominantShare(shape.ask, scene.sharing.cluster) * toRemaining(one, times, part, 0);
+    return count * toDominantShare(shape.ask, scene.sharing.cluster) * toRest(one, findKnown(one), part, 0);
   });
   return work.reduce((sum, ms) => sum + ms, 0);
 };
@@ -181,7 +206,7 @@ const LEAST_STEPS = 8;
 const MOST_AHEAD = 100;
 
 export const toSteps = (scene: Scene): number => {
-  const candidates = Object.keys(scene.buckets).reduce((sum, name) => sum + listCandidates(scene, name).length, 0);
+  const candidates = Object.keys(scene.buckets).reduce((sum, name) => sum + countCandidates(scene, name), 0);
   return Math.min(200, Math.max(3, Math.floor(EFFORT / (candidates * scene.machines.length + 200))));
 };
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { inputsSchema, outputsSchema } from './job-files.js';
 import type { Shape } from './placement.js';
 import { LEAST_ASK, type Resources, toCenticpus } from './resources.js';
 import { type AskedAttempts, attemptsAgree, maxAttemptsSchema, retrySchema, toRetryPolicy } from './retry-policy.js';
@@ -172,6 +173,10 @@ export const jobSpecFields = z.strictObject({
   max_attempts: maxAttemptsSchema.optional().describe('Short for `retry.max_attempts`.'),
   retry: retrySchema.optional().describe('Whether and how soon a failed job is tried again.'),
   after: afterSchema.optional().describe('Jobs and arrays that must have ended first, and how.'),
+  inputs: inputsSchema.optional().describe('Files that are in /workspace before it starts.'),
+  outputs: outputsSchema
+    .optional()
+    .describe('Which files of /workspace are kept when it has ended, however it did: `out/**`, `*.csv`. `**` is all.'),
   array: arraySchema.optional().describe('Many jobs that differ in their index: see `POST /v1/jobs`.'),
 });
 

@@ -108,6 +108,12 @@ export const judgePassing = (
   return fits(shape.ask, reservation.left) ? 'beside' : 'no';
 };
 
+/** Most of what cannot run on a machine is too big for what is free, and that is seen without a look at anything else. */
+export const hasRoom = ({ ask }: Shape, { drained, capacity, reserved }: MachineView): boolean =>
+  !drained &&
+  ask.centicpus <= capacity.centicpus - reserved.centicpus &&
+  ask.memory_mb <= capacity.memory_mb - reserved.memory_mb;
+
 /** All that keeps a job from running on a machine at a time (Unix ms), quotas aside. */
 export const judgePlacement = (job: Candidate, machine: MachineView, at: number): PlacementConstraint[] => {
   const { node, classes, drained, reservation } = machine;
@@ -133,6 +139,8 @@ export const findQuota = (quotas: QuotaBook['quotas'], group: string): Quota | u
 /** Every limit that keeps a job from running on any machine. */
 export const judgeQuotas = (job: Candidate, { quotas, tallies }: QuotaBook): QuotaConstraint[] =>
   toGroupsOf(job).flatMap((group) => {
-    const exceeded = findExceeded(findQuota(quotas, group) ?? {}, tallies[group] ?? NO_TALLY, job.shape.ask);
+    const quota = findQuota(quotas, group);
+    if (!quota) return [];
+    const exceeded = findExceeded(quota, tallies[group] ?? NO_TALLY, job.shape.ask);
     return exceeded.map((limit) => ({ kind: 'quota' as const, group, ...limit }));
   });

@@ -50,16 +50,20 @@ export const toCandidate = (job: PendingJob, spec: PlacementSpec, classes: Resou
   if (!found) return undefined;
   const { user, job_id } = job;
   const more = toMoreGroups(job);
-  const groups = found.priority_across_users ? [`user/${user}`, `user/${user}/class/${found.name}`, ...more] : more;
+  const bucket = job.bucket === ALL_USERS ? user : job.bucket;
+  const isShared = found.priority_across_users || bucket !== user;
+  const groups = isShared ? [`user/${user}`, `user/${user}/class/${found.name}`, ...more] : more;
   const shape = toJobShape(spec as JobSpec, groups.length > 0 ? groups : undefined);
-  return { job_id, class: found.name, bucket: found.priority_across_users ? ALL_USERS : user, shape };
+  return { job_id, class: found.name, bucket: found.priority_across_users ? ALL_USERS : bucket, shape };
 };
 
 /** Without the job, wherever it waits. */
-export const withoutPending = (buckets: Snapshot['buckets'], { job_id, class: name, bucket, shape }: Candidate) => {
+export const withoutPending = (buckets: Snapshot['buckets'], job: Candidate) => {
+  const { job_id, class: name, bucket, shape } = job;
   const own = buckets[name] ?? [];
-  const isNamed = own.some(({ queues }) => queues.some(({ jobs }) => jobs.some((job) => job.job_id === job_id)));
-  if (isNamed) return { ...buckets, [name]: removeJob(own, job_id) };
+  const queues = own.find(({ user }) => user === bucket)?.queues ?? [];
+  const isNamed = queues.some(({ jobs }) => jobs.some((one) => one.job_id === job_id));
+  if (isNamed) return { ...buckets, [name]: removeJob(own, job) };
   const text = toShapeText(shape);
   const toLess = (queue: ShapeQueue): ShapeQueue =>
     queue.text === text ? { ...queue, count: Math.max(queue.jobs.length, countJobs(queue) - 1) } : queue;

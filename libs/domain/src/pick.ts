@@ -3,6 +3,7 @@ import {
   ALL_USERS,
   type Candidate,
   type Constraint,
+  hasRoom,
   judgePassing,
   judgePlacement,
   judgeQuotas,
@@ -71,18 +72,39 @@ export const sortQueues = (queues: readonly ShapeQueue[]): ShapeQueue[] =>
 /** So many shapes of one user are looked at: jobs of thousands of shapes that run nowhere hold up none but their own user's. */
 const MOST_SHAPES = 500;
 
-/** The first job of each shape that waits in a class, in the order in which a pick tries them. */
-export const listCandidates = (snapshot: Pick<Snapshot, 'buckets'>, className: string): Candidate[] =>
-  sortBuckets(snapshot.buckets[className] ?? []).flatMap(({ user, queues }) =>
+const isCut = ({ user, queues }: Bucket): boolean => user !== ALL_USERS && queues.length > MOST_SHAPES;
+
+/** Leaves out what cannot run anyway before anything is sorted, but for users of whom not all shapes are looked at. */
+const withRoom = (buckets: readonly Bucket[], mayRun: (shape: Shape) => boolean): Bucket[] =>
+  buckets.flatMap((bucket) => {
+    if (isCut(bucket)) return [bucket];
+    const queues = bucket.queues.filter(({ shape }) => mayRun(shape));
+    return queues.length > 0 ? [{ ...bucket, queues }] : [];
+  });
+
+/**
+ * The first job of each shape that waits in a class, in the order in which a pick tries them. Where shapes are named that may run, it may leave
+ * out others.
+ */
+export const listCandidates = (
+  { buckets }: Pick<Snapshot, 'buckets'>,
+  className: string,
+  mayRun?: (shape: Shape) => boolean,
+): Candidate[] => {
+  const all = buckets[className] ?? [];
+  return sortBuckets(mayRun ? withRoom(all, mayRun) : all).flatMap(({ user, queues }) =>
     sortQueues(queues)
       .slice(0, user === ALL_USERS ? undefined : MOST_SHAPES)
-      .map(({ shape, jobs }) => ({
-        job_id: jobs[0]?.job_id ?? '',
-        class: className,
-        bucket: user,
-        shape,
-      })),
+      .map(({ shape, jobs }) => ({ job_id: jobs[0]?.job_id ?? '', class: className, bucket: user, shape })),
   );
+};
+
+/** How many there are of them. */
+export const countCandidates = ({ buckets }: Pick<Snapshot, 'buckets'>, className: string): number =>
+  (buckets[className] ?? []).reduce((sum, { user, queues }) => {
+    const count = queues.filter(({ jobs }) => jobs.length > 0).length;
+    return sum + (user === ALL_USERS ? count : Math.min(count, MOST_SHAPES));
+  }, 0);
 
 /** All that keeps a job from running on a machine now. None: it would run, if its turn came. */
 export const judgeJob = (
@@ -96,7 +118,7 @@ export const judgeJob = (
  * first that nothing keeps from running there. What does not fit holds nobody up. `claim.lua` makes the same choice.
  */
 export const pick = (snapshot: Snapshot, className: string, machine: MachineView): Picked | undefined => {
-  for (const job of listCandidates(snapshot, className)) {
+  for (const job of listCandidates(snapshot, className, (shape) => hasRoom(shape, machine))) {
     if (judgeJob(job, machine, snapshot).length > 0) continue;
     const { gpus } = job.shape;
     const gpu_uuids = gpus ? pickGpus(gpus, machine.gpus, machine.gpu_holds) : [];

@@ -47,3 +47,16 @@ export const isFromThisMachine = (remote_address: string | undefined, header: Re
   isLoopbackAddress((remote_address ?? '').replace(/^::ffff:/, '')) &&
   isLoopbackHost(header('host') ?? '') &&
   FORWARDED.every((name) => header(name) === undefined);
+
+const OWN_SITES = ['same-origin', 'none'];
+
+/**
+ * Whether a page of another site asks, through its reader's browser: it can send forms, and count through ids, without asking. Browsers say where
+ * a request comes from; programs say nothing.
+ */
+export const isFromOtherSite = (header: ReadHeader): boolean => {
+  const site = header('sec-fetch-site');
+  return site === undefined ? header('origin') !== undefined : !OWN_SITES.includes(site);
+};
+
+export const OTHER_SITE = 'A page of another site may not do this';

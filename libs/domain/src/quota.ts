@@ -38,7 +38,11 @@ export const toGroups = (user: string, className: string, more: readonly string[
 ];
 
 /** The name under which a quota for every user stands, where the group has none of its own: `user/*` for `user/alice`. */
-export const toDefaultGroup = (group: string): string => group.replace(/^user\/[^/]+/, 'user/*');
+export const toDefaultGroup = (group: string): string => {
+  if (!group.startsWith('user/')) return group;
+  const end = group.indexOf('/', 'user/'.length);
+  return end < 0 ? 'user/*' : `user/*${group.slice(end)}`;
+};
 
 export const NO_TALLY: Tally = { running: 0, centicpus: 0, memory_mb: 0, gpus: 0, pending: 0 };
 
@@ -52,16 +56,16 @@ export interface ExceededLimit {
 
 /** The limits of what runs that one more job of this size would exceed. */
 export const findExceeded = (quota: Quota, tally: Tally, ask: Resources): ExceededLimit[] => {
+  const found: ExceededLimit[] = [];
+  const check = (limit: ExceededLimit['limit'], most: number | undefined, holds: number, wanted: number): void => {
+    if (most !== undefined && holds + wanted > most) found.push({ limit, most, holds, wanted });
+  };
   const cpus = quota.max_cpus === undefined ? undefined : toCenticpus(quota.max_cpus);
-  const limits = [
-    { limit: 'max_running', most: quota.max_running, holds: tally.running, wanted: 1 },
-    { limit: 'max_cpus', most: cpus, holds: tally.centicpus, wanted: ask.centicpus },
-    { limit: 'max_memory_mb', most: quota.max_memory_mb, holds: tally.memory_mb, wanted: ask.memory_mb },
-    { limit: 'max_gpus', most: quota.max_gpus, holds: tally.gpus, wanted: ask.gpus },
-  ] as const;
-  return limits.flatMap(({ most, ...one }) =>
-    most !== undefined && one.holds + one.wanted > most ? [{ ...one, most }] : [],
-  );
+  check('max_running', quota.max_running, tally.running, 1);
+  check('max_cpus', cpus, tally.centicpus, ask.centicpus);
+  check('max_memory_mb', quota.max_memory_mb, tally.memory_mb, ask.memory_mb);
+  check('max_gpus', quota.max_gpus, tally.gpus, ask.gpus);
+  return found;
 };
 
 /** Whether one more job of this size keeps the group within its quota. */
@@ -89,6 +93,11 @@ const toTarget = (user: string | undefined, className: string | undefined): Quot
   ...(user === undefined ? {} : { user }),
   ...(className === undefined ? {} : { class: className }),
 });
+
+/**
+ * Who stands in line for a job of the job orchestrator: a user of its own, below the user whose key it is. No name of a user has a colon.
+ */
+export const toServiceUser = (user: string, user_id: number): string => `${user}:${user_id}`;
 
 /**
  * The groups of a job that came in for a service of the job orchestrator: what the service may run at a time (`SERVICE_<NAME>_MAX_RUNS`), and

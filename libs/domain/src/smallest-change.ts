@@ -1,7 +1,27 @@
 import { type Budget, startsInAnyOrder } from './any-order.js';
-import { applyChanges, type Change, changeJob, isOfSpec, toLimitUnit, toMergePatch, toRelativeSize } from './change.js';
+import {
+  applyChanges,
+  type Change,
+  changeJob,
+  isOfSpec,
+  setQuotas,
+  toLimitUnit,
+  toMergePatch,
+  toRelativeSize,
+} from './change.js';
 import { draftChanges } from './change-drafts.js';
-import { type Asker, countJobs, type Filled, fill, findRunnable, listAskers, type Scene } from './fill.js';
+import {
+  type Asker,
+  countJobs,
+  type Filled,
+  type Filling,
+  fill,
+  findRunnable,
+  listAskers,
+  narrow,
+  type Scene,
+  toFilling,
+} from './fill.js';
 import { toGroupsOf } from './judge.js';
 import { type PendingJob, waitsForMachine } from './pending-job.js';
 import { judgeJob } from './pick.js';
@@ -39,15 +59,16 @@ const toOrders = (scene: Scene, job: PendingJob): Asker[][] => {
   return [askers, [...others, ...own], [...own].reverse().concat(others)];
 };
 
-const fillUntil = (scene: Scene, job: PendingJob): Filled[] =>
-  toOrders(scene, job).map((order) => fill(scene, order, { most: MOST_STARTS, until: job.job_id }));
+const fillUntil = (from: Filling, order: Asker[], { job_id }: PendingJob): Filled =>
+  fill(from, order, { most: MOST_STARTS, until: job_id });
 
 const hasStarted = ({ started }: Filled, { job_id }: PendingJob): boolean => started.at(-1)?.job_id === job_id;
 
 /** Whether it starts: in any order, or (where there are too many) in some that were tried; undefined where it does not in one. */
-const findStart = (scene: Scene, job: PendingJob, budget: Budget): Pick<Proposal, 'in_any_order'> | undefined => {
-  if (!fillUntil(scene, job).every((one) => hasStarted(one, job))) return undefined;
-  const in_any_order = startsInAnyOrder(scene, job.job_id, budget);
+const findStart = (from: Filling, job: PendingJob, budget: Budget): Pick<Proposal, 'in_any_order'> | undefined => {
+  const isIn = (order: Asker[]) => hasStarted(fillUntil(from, order, job), job);
+  if (!toOrders(from.scene, job).every(isIn)) return undefined;
+  const in_any_order = startsInAnyOrder(from, job.job_id, budget);
   return in_any_order === false ? undefined : { in_any_order: in_any_order === true };
 };
 
@@ -84,19 +105,22 @@ const sumGroup = (scene: Scene, { group, limit }: Raise): number => {
 
 const MOST_STEPS = 8;
 
+/** With these quotas instead of none. What cannot run without any is known not to run within them, and is not looked at again. */
+const toRaised = ({ scene, left }: Filling, changes: Change[]): Filling => {
+  const quotas = setQuotas(scene.quotas, changes);
+  return { scene: { ...scene, quotas }, left: narrow({ ...left, quotas }) };
+};
+
 /**
  * Where others of the group go before it: quotas that have room for one of them as well, for two, …; and for all that wait. Those who go first are
  * found where there is no limit at all.
  */
-const raiseForOthers = (scene: Scene, job: PendingJob, changes: Change[]): Change[][] => {
-  const open = applyChanges(
-    scene,
-    job,
-    job,
-    withLimits(changes, () => NO_LIMIT),
-  );
-  const [{ started }] = fillUntil(open, job) as [Filled];
-  const others = started.filter(({ job_id }) => job_id !== job.job_id);
+const raiseForOthers = (open: Filling, job: PendingJob, changes: Change[]): Change[][] => {
+  const alone = fillUntil(open, listAskers(open.scene), job);
+  const starts = hasStarted(alone, job);
+  // A count that is full keeps out this job as well: until then the same ones start as without any limit.
+  if (!starts && changes.every((one) => one.kind !== 'raise_quota' || one.limit === 'max_running')) return [];
+  const others = alone.started.filter(({ job_id }) => job_id !== job.job_id);
   const toStep = (count: number) => (one: Raise) => {
     const first = others.filter((other) => toGroupsOf(other).includes(one.group)).slice(0, count);
     return (
@@ -108,9 +132,11 @@ const raiseForOthers = (scene: Scene, job: PendingJob, changes: Change[]): Chang
     );
   };
   const steps = Array.from({ length: Math.min(MOST_STEPS, others.length) }, (_, i) => toStep(i + 1));
-  const toAll = (one: Raise) => toLimitUnit(one.limit, sumGroup(open, one));
+  const toAll = (one: Raise) => toLimitUnit(one.limit, sumGroup(open.scene, one));
   const known = new Map(
-    [...steps, toAll].map((read) => withLimits(changes, read)).map((one) => [JSON.stringify(one), one]),
+    [...steps, ...(starts ? [toAll] : [])]
+      .map((read) => withLimits(changes, read))
+      .map((one) => [JSON.stringify(one), one]),
   );
   return [...known.values()];
 };
@@ -190,11 +216,13 @@ const tryChanges = ({ scene, job, classes, is_settled, budget }: Search, changes
   const isOwn = changes.every((one) => isOfSpec(one) || one.kind === 'release_hold');
   const isPlain = is_settled && isOwn && scene.machines.every(({ reservation }) => reservation === undefined);
   if (isPlain) return isFirstOfItsShape(after, changed) ? proposal : undefined;
-  const found = findStart(after, changed, budget);
+  const found = findStart(toFilling(after), changed, budget);
   if (found) return { ...proposal, ...found };
   if (!changes.some(({ kind }) => kind === 'raise_quota') || changes.some(isOfSpec)) return undefined;
-  for (const raised of raiseForOthers(scene, changed, changes)) {
-    const start = findStart(applyChanges(scene, job, changed, raised), changed, budget);
+  const unlimited = withLimits(changes, () => NO_LIMIT);
+  const open = toFilling(applyChanges(scene, job, changed, unlimited));
+  for (const raised of raiseForOthers(open, changed, changes)) {
+    const start = findStart(toRaised(open, raised), changed, budget);
     if (start) return { ...proposal, ...start, changes: raised };
   }
   return undefined;

@@ -50,6 +50,8 @@ const BROKEN: [what: string, folder: string, source: string, rule: string][] = [
   ['queue knows the store', 'libs/queue', using('@berth/store'), 'noRestrictedImports'],
   ['metrics knows the store', 'libs/metrics', using('@berth/store'), 'noRestrictedImports'],
   ['metrics knows the domain', 'libs/metrics', using('@berth/domain'), 'noUndeclaredDependencies'],
+  ['store knows the history', 'libs/store', using('@berth/history'), 'noRestrictedImports'],
+  ['history knows the queue', 'libs/history', using('@berth/queue'), 'noRestrictedImports'],
   ['store knows an app', 'libs/store', using('@berth/worker'), 'noRestrictedImports'],
   ['an app knows an app', 'apps/api', using('@berth/worker'), 'noRestrictedImports'],
   ['environment outside config.ts', 'apps/api', 'export const probe = process.env.HOME;\n', 'noProcessEnv'],
