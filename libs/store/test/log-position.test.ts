@@ -14,6 +14,7 @@ describe('the position of an epoch', () => {
       stderr: nothing,
       pieces: 0,
       complete: false,
+      unsealed_bytes: 0,
     });
     const bytes = Buffer.from(Array.from({ length: 3_000 }, (_, i) => i % 251));
     for (let at = 0; at < 3_000; at += 30) await append(piece(bytes.subarray(at, at + 30)));
@@ -23,6 +24,7 @@ describe('the position of an epoch', () => {
       stderr: { bytes: 5, tail: Buffer.from('error') },
       pieces: 102,
       complete: false,
+      unsealed_bytes: 3_005,
     });
   });
 
@@ -50,6 +52,7 @@ describe('the position of an epoch', () => {
       stderr: { bytes: 21, tail: Buffer.from('9') },
       pieces: 9,
       complete: false,
+      unsealed_bytes: 16,
     });
     expect((await readAll(store, id)).map(({ stream }) => stream)).toEqual([
       'stdout',

@@ -99,6 +99,7 @@ local judge_dependants
 local function finish(id, class, state, cause, at)
   redis.call('HSET', job_key(id), 'finished_at', at, 'cause', cause)
   redis.call('ZADD', prefix .. ':finished', at, id)
+  if redis.call('EXISTS', job_key(id) .. ':log') == 1 then redis.call('ZADD', prefix .. ':unsealed', at, id) end
   redis.call('HINCRBY', prefix .. ':counters', 'finished|' .. class .. '|' .. state .. '|' .. cause, 1)
   if redis.call('EXISTS', prefix .. ':dependants:' .. id) == 1 then
     redis.call('RPUSH', prefix .. ':unmet', id .. ' ' .. state)
@@ -113,8 +114,8 @@ end
 local function settle(id, type, at, ended)
   local key = job_key(id)
   local job = redis.call('HMGET', key, 'class', 'engine', 'centicpus', 'memory_mb', 'gpus', 'intent', 'started_at', 'restarts',
-    'gpu_uuids', 'user', 'claimed_at', 'charged', 'share', 'usage')
-  local class, cause = job[1], ended.cause
+    'gpu_uuids', 'user', 'claimed_at', 'charged', 'share', 'usage', 'bucket')
+  local class, cause, account = job[1], ended.cause, account_of(job[10], job[15])
   if job[6] == 'cancel' then
     type, cause = 'cancelled', 'cancelled'
   elseif type == 'lost' and tonumber(job[8] or 0) + 1 >= ended.max_restarts then
@@ -137,7 +138,7 @@ local function settle(id, type, at, ended)
   -- A worker of a version that knew no shares has charged nothing.
   if job[11] then
     local held_ms = at - tonumber(job[11])
-    charge(job[10], tonumber(job[13]) * held_ms - tonumber(job[12]) * 2 ^ (-held_ms / half_life_ms()), at)
+    charge(account, tonumber(job[13]) * held_ms - tonumber(job[12]) * 2 ^ (-held_ms / half_life_ms()), at)
   end
   redis.call('SREM', prefix .. ':engine:' .. job[2] .. ':running', id)
   redis.call('PUBLISH', prefix .. ':engine:' .. job[2], 'room')
@@ -154,8 +155,8 @@ local function settle(id, type, at, ended)
     redis.call('HSET', key, 'attempts', (before and before .. ',' or '') .. entry)
   end
   if job[7] and type ~= 'released' and type ~= 'lost' then observe('runtime', class, math.max(0, at - tonumber(job[7]))) end
-  if OWN_ENDS[cause] and (TERMINAL[to] or type == 'retried') and job[7] then keep_run_time(job[10], class, math.max(1, at - tonumber(job[7]))) end
-  if type == 'completed' and job[7] then learn_duration(job[10], class, math.max(1, at - tonumber(job[7]))) end
+  if OWN_ENDS[cause] and (TERMINAL[to] or type == 'retried') and job[7] then keep_run_time(account, class, math.max(1, at - tonumber(job[7]))) end
+  if type == 'completed' and job[7] then learn_duration(account, class, math.max(1, at - tonumber(job[7]))) end
 
   if TERMINAL[to] then
     redis.call('HSET', key, 'exit_code', ended.exit_code, 'message', ended.message)
