@@ -78,7 +78,7 @@ export const createArrayStore = (redis: Redis, keys: Keys, scripts: Scripts) => 
   /** Durable when it returns. Throws as `JobStore.accept` does. */
   async add(array: NewArray): Promise<{ array_id: string; replayed: boolean }> {
     const created_at = Date.now();
-    const array_id = createJobId(created_at);
+    const { job_id: array_id = createJobId(created_at) } = array.job;
     const reply = (await scripts.run('add-array', ...toArguments(array, array_id, created_at))) as SubmitReply;
     throwIfRefused(reply);
     return reply[0] === 'replayed' ? { array_id: reply[1] ?? '', replayed: true } : { array_id, replayed: false };

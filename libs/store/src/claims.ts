@@ -13,6 +13,7 @@ import {
   type Usage,
 } from '@berth/domain';
 import type { BrokerPast } from './broker-past.js';
+import type { ArtifactSummary } from './files/artifact-manifest.js';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
 
@@ -68,6 +69,7 @@ export interface Settlement {
     node: string;
     image_digest: string | null;
     evidence: Evidence | null;
+    artifacts?: ArtifactSummary;
   };
   /** Absent: what was noted last counts. */
   usage?: Usage | undefined;

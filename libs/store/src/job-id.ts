@@ -34,6 +34,16 @@ const takeRandom = (size: number): Buffer => {
   return stock.subarray(taken - size, taken);
 };
 
+const LAST_MS = 2 ** 48 - 1;
+
+/** What no id made at this time, in Unix milliseconds, comes before; and none made earlier comes after. */
+export const toFirstId = (ms: number): string => {
+  const time = Math.min(LAST_MS, Math.max(0, Math.ceil(ms)))
+    .toString(16)
+    .padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-0000-0000-000000000000`;
+};
+
 const JOB_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** Whether a text has the form of a job id (any lower-case UUID). */

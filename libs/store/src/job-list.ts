@@ -1,5 +1,6 @@
-import { type JobState, LOCAL_USER } from '@berth/domain';
+import { type Cause, type JobState, LOCAL_USER } from '@berth/domain';
 import type { Redis } from 'ioredis';
+import { toFirstId } from './job-id.js';
 import { type JobRecord, toJobRecord, type WireFormat } from './job-record.js';
 import type { Keys } from './keys.js';
 
@@ -10,6 +11,15 @@ export interface JobFilter {
   name?: string;
   format?: WireFormat;
   user?: string;
+  cause?: Cause;
+  class?: string;
+  /** A machine that it runs on, or that one of its attempts ran on. */
+  node?: string;
+  /** Unix milliseconds, the first included, the second not. Of an array's job: when it was made of the array. */
+  created_after?: number;
+  created_before?: number;
+  finished_after?: number;
+  finished_before?: number;
 }
 
 export interface JobPage {
@@ -22,14 +32,36 @@ export interface JobPage {
 const SCAN_LIMIT = 2_000;
 const BATCH = 50;
 
-const matches = (job: JobRecord, filter: JobFilter): boolean => {
-  if (filter.state && job.state !== filter.state) return false;
-  if (filter.name !== undefined && job.spec.name !== filter.name) return false;
-  if (filter.format && job.format !== filter.format) return false;
-  if (filter.user !== undefined && job.user !== filter.user) return false;
-  if (filter.label === undefined) return true;
-  const [name = '', ...value] = filter.label.split('=');
+const isLabelled = (job: JobRecord, label: string): boolean => {
+  const [name = '', ...value] = label.split('=');
   return job.spec.labels?.[name] === value.join('=');
+};
+
+const ranOn = (job: JobRecord, node: string): boolean =>
+  job.node === node || job.attempts.some((attempt) => attempt.node === node);
+
+const hasFinished = (job: JobRecord, { finished_after: from, finished_before: to }: JobFilter): boolean => {
+  if (from === undefined && to === undefined) return true;
+  const at = job.finished_at;
+  return at !== null && at >= (from ?? 0) && at < (to ?? Number.POSITIVE_INFINITY);
+};
+
+const isEqual = <T>(wanted: T | undefined, value: T): boolean => wanted === undefined || wanted === value;
+
+/** When it was created is in its id, and a matter of where the list begins and ends. */
+const matches = (job: JobRecord, filter: JobFilter): boolean => {
+  const { label, node } = filter;
+  return (
+    isEqual(filter.state, job.state) &&
+    isEqual(filter.name, job.spec.name) &&
+    isEqual(filter.format, job.format) &&
+    isEqual(filter.user, job.user) &&
+    isEqual<Cause | null>(filter.cause, job.cause) &&
+    isEqual(filter.class, job.class) &&
+    (label === undefined || isLabelled(job, label)) &&
+    (node === undefined || ranOn(job, node)) &&
+    hasFinished(job, filter)
+  );
 };
 
 const toIndexes = (keys: Keys, filter: JobFilter): string[] => {
@@ -40,6 +72,15 @@ const toIndexes = (keys: Keys, filter: JobFilter): string[] => {
   if (filter.user !== undefined && filter.user !== LOCAL_USER) indexes.push(keys.jobsOfUser(filter.user));
   if (filter.state) indexes.push(keys.jobsInState(filter.state));
   return indexes.length > 0 ? indexes : [keys.jobs];
+};
+
+type Range = [newest: string, oldest: string];
+
+/** Ids begin with the time at which they were made. */
+const toRange = ({ created_after, created_before }: JobFilter, after: string | undefined): Range => {
+  const ends = [after, created_before === undefined ? undefined : toFirstId(created_before)];
+  const [end] = ends.filter((id) => id !== undefined).sort();
+  return [end === undefined ? '+' : `(${end}`, created_after === undefined ? '-' : `[${toFirstId(created_after)}`];
 };
 
 export const createJobList = (redis: Redis, keys: Keys) => {
@@ -54,10 +95,10 @@ export const createJobList = (redis: Redis, keys: Keys) => {
   };
 
   /** The jobs of an index, newest first; null for one that is gone. Ends by itself after SCAN_LIMIT. */
-  async function* readIndex(index: string, after: string | undefined): AsyncGenerator<[string, JobRecord | null]> {
-    let from = after === undefined ? '+' : `(${after}`;
+  async function* readIndex(index: string, [newest, oldest]: Range): AsyncGenerator<[string, JobRecord | null]> {
+    let from = newest;
     for (let scanned = 0; scanned < SCAN_LIMIT; scanned += BATCH) {
-      const ids = await redis.zrange(index, from, '-', 'BYLEX', 'REV', 'LIMIT', 0, BATCH);
+      const ids = await redis.zrange(index, from, oldest, 'BYLEX', 'REV', 'LIMIT', 0, BATCH);
       const jobs = await readBatch(ids);
       yield* ids.map((id, i): [string, JobRecord | null] => [id, jobs[i] ?? null]);
       if (ids.length < BATCH) return;
@@ -71,7 +112,7 @@ export const createJobList = (redis: Redis, keys: Keys) => {
       const jobs: JobRecord[] = [];
       let seen = after;
       let scanned = 0;
-      for await (const [id, job] of readIndex(await pickIndex(filter), after)) {
+      for await (const [id, job] of readIndex(await pickIndex(filter), toRange(filter, after))) {
         if (jobs.length === limit) return { jobs, next: seen ?? null };
         seen = id;
         scanned += 1;

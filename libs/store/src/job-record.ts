@@ -1,7 +1,8 @@
 import type { Cause, Evidence, JobSpec, JobState, Usage } from '@berth/domain';
+import type { ArtifactSummary } from './files/artifact-manifest.js';
 
 /** Which wire format a job came in by; reads answer in the same one. */
-export type WireFormat = 'v1' | 'coordinator' | 'workload';
+export type WireFormat = 'v1' | 'coordinator' | 'workload' | 'orchestrator';
 
 /** One ended epoch. Times are Unix milliseconds by the broker's clock. */
 export interface AttemptRecord {
@@ -18,6 +19,8 @@ export interface AttemptRecord {
   evidence?: Evidence | null;
   /** What its container had used when it was last looked at. Absent: it ended too soon for a look. */
   usage?: Usage;
+  /** What it left behind. Absent: the job asked for nothing, or its container was gone. */
+  artifacts?: ArtifactSummary;
 }
 
 /** What the store knows of a job. Times are Unix milliseconds by the broker's clock. */
@@ -27,6 +30,10 @@ export interface JobRecord {
   class: string;
   /** Whose it is. */
   user: string;
+  /** Where it waits in line: its user, or `*` where users share a queue. */
+  bucket: string;
+  /** See `toShapeText`. */
+  shape: string;
   format: WireFormat;
   spec: JobSpec;
   /** The request as a kept wire format sent it, for its replies. */
@@ -74,6 +81,8 @@ const toNumber = (value: string | undefined): number | null =>
   value === undefined || value === '' ? null : Number(value);
 const toText = (value: string | undefined): string | null => (value === undefined || value === '' ? null : value);
 
+const toTurn = ({ user = 'local', bucket, shape = '' }: Fields) => ({ user, bucket: bucket || user, shape });
+
 /** A job's hash as it stands in Redis, or null where there is none. */
 export const toJobRecord = (job_id: string, fields: Fields): JobRecord | null => {
   if (fields.state === undefined || fields.spec === undefined) return null;
@@ -81,7 +90,7 @@ export const toJobRecord = (job_id: string, fields: Fields): JobRecord | null =>
     job_id,
     state: fields.state as JobState,
     class: fields.class ?? '',
-    user: fields.user ?? 'local',
+    ...toTurn(fields),
     format: (fields.format ?? 'v1') as WireFormat,
     spec: JSON.parse(fields.spec) as JobSpec,
     request: fields.request ? (JSON.parse(fields.request) as Record<string, unknown>) : null,

@@ -8,6 +8,8 @@ import {
   type SubmitReply,
   throwIfRefused,
   toAfterArguments,
+  toBucket,
+  toHold,
   toIdempotencyArguments,
   toLabelLines,
   toNewShape,
@@ -62,8 +64,8 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
       toPatience(job),
       job.user ?? LOCAL_USER,
       toNewShape(job),
-      job.across_users ? '*' : '',
-      job.hold ? 'hold' : '',
+      toBucket(job),
+      toHold(job),
       job.requeued_from ?? '',
       ...toAfterArguments(spec.after),
     )) as SubmitReply;
@@ -105,8 +107,13 @@ const readHistory = async (redis: Redis, keys: Keys, from: { job_id: string; aft
     after_seq === 0 ? redis.hget(keys.job(job_id), 'created_at') : null,
     redis.lrange(keys.history(job_id), Math.max(0, after_seq - 1), -1),
   ]);
+  return toJobEvents(created_at === null ? null : Number(created_at), entries);
+};
+
+/** A job's history from what is kept of it: JSON from its second event on. `created_at`: null to leave the first one out. */
+export const toJobEvents = (created_at: number | null, entries: string[]): JobEventEntry[] => {
   const kept = entries.map((entry) => JSON.parse(entry) as JobEvent);
-  return [...(created_at === null ? [] : [toSubmitted(Number(created_at))]), ...kept].map(toEventEntry);
+  return [...(created_at === null ? [] : [toSubmitted(created_at)]), ...kept].map(toEventEntry);
 };
 
 /** The first event of every job; `accept.lua` announces the same. */

@@ -11,7 +11,11 @@ const createEngineKeys = (prefix: string) => ({
   aliveOn: (engine: string) => `${prefix}:engine:${engine}:alive`,
   /** Sorted set by last sign of life: engines that have had a worker lately. */
   engines: `${prefix}:engines`,
-  /** Channel: `cancel <job id>`, `room` and `orphans` for the workers of one engine. */
+  /** Sorted set by last use: images that jobs have used there. */
+  imagesOn: (engine: string) => `${prefix}:engine:${engine}:images`,
+  /** String: an image is being removed there at present. Gone after a while. */
+  imageGoing: (engine: string, image: string) => `${prefix}:engine:${engine}:going:${image}`,
+  /** Channel: `cancel <job id>`, `snapshot <job id>`, `room` and `orphans` for the workers of one engine. */
   engineChannel: (engine: string) => `${prefix}:engine:${engine}`,
 });
 
@@ -44,8 +48,12 @@ const createJobKeys = (prefix: string) => ({
   job: (id: string) => `${prefix}:job:${id}`,
   /** List of JSON: the job's history from its second event on, oldest first. The first follows from the record. */
   history: (id: string) => `${prefix}:job:${id}:events`,
-  /** Stream: what the job wrote, in pieces, in order of arrival. */
+  /** Stream: what the job wrote, in pieces, in order of arrival, as far as it is in no segment yet. */
   log: (id: string) => `${prefix}:job:${id}:log`,
+  /** List of JSON, oldest first: the segments of the job's log, which stand in the file store. */
+  segments: (id: string) => `${prefix}:job:${id}:segments`,
+  /** Sorted set by time: jobs that have ended, and whose last output is still to be sealed. */
+  unsealed: `${prefix}:unsealed`,
   /** Channel: a piece was added to the job's log. */
   logChannel: (id: string) => `${prefix}:log:${id}`,
   /** Stream: every event of every job, for whoever follows. Bounded; the history is the truth. */
@@ -58,6 +66,27 @@ const createJobKeys = (prefix: string) => ({
   /** Not of `local`, whose jobs are all that there are where nobody else is. */
   jobsOfUser: (user: string) => `${prefix}:jobs:user:${user}`,
   jobsOfFormat: (format: string) => `${prefix}:jobs:format:${format}`,
+});
+
+const createFileKeys = (prefix: string) => ({
+  /** Hash: an upload, by its user and the SHA-256 of its bytes. */
+  file: (user: string, sha256: string) => `${prefix}:file:${user}:${sha256}`,
+  /** Sorted set by time: jobs and arrays that were submitted with it, and perhaps have ended. */
+  jobsWithFile: (user: string, sha256: string) => `${prefix}:file:${user}:${sha256}:jobs`,
+  /** Sorted set of equal scores: `<created_at>:<sha256>`. */
+  filesOfUser: (user: string) => `${prefix}:files:user:${user}`,
+  /** Sorted set by last use: `<sha256>:<user>`. */
+  files: `${prefix}:files`,
+  /** Hash by user: the bytes of all uploads. */
+  fileBytes: `${prefix}:file_bytes`,
+  /** String: somebody waits for the outputs of a running job (empty), or what they are, as JSON. Gone after a while. */
+  partialOutputs: (job_id: string) => `${prefix}:partial:${job_id}`,
+  /** String, JSON: who keeps what for how long. */
+  retention: `${prefix}:retention`,
+  /** String: somebody looks after the file store at present, or has just done so. Gone after a while. */
+  sweeping: `${prefix}:sweeping`,
+  /** String: what workers sign their requests for objects with. */
+  fileSecret: `${prefix}:file_secret`,
 });
 
 const createBrokerKeys = (prefix: string) => ({
@@ -136,9 +165,14 @@ export const createKeys = (prefix: string) => ({
   ...createArrayKeys(prefix),
   ...createBrokerKeys(prefix),
   ...createQueueKeys(prefix),
+  ...createFileKeys(prefix),
   ...createShareKeys(prefix),
   /** Sorted set by finish time, for retention. */
   finished: `${prefix}:finished`,
+  /** String, `<state> <user>`: how a job ended that is in the archive, for whoever is about to depend on it. Gone after a minute. */
+  ended: (id: string) => `${prefix}:ended:${id}`,
+  /** String: the newest job that was moved to the archive. Beside it, `archived:<id>`: when such a job was made, while an Idempotency-Key stands for it. */
+  archivedNewest: `${prefix}:archived:newest`,
   /** Set: nodes that take no more jobs. */
   drained: `${prefix}:drained`,
   /** Sorted set by expiry: jobs that a worker holds. */
@@ -154,6 +188,13 @@ export const createKeys = (prefix: string) => ({
   counters: `${prefix}:counters`,
   /** String: the job id and body hash that an Idempotency-Key stands for. */
   idempotency: (hash: string) => `${prefix}:idempotency:${hash}`,
+  /** String: the last number that a job of the job orchestrator's format was given. */
+  lastJobNumber: `${prefix}:job_numbers:last`,
+  /** String: up to which of them files were looked at whose time is up; and set: those of them that are to be looked at again. */
+  jobNumbersWalked: `${prefix}:job_numbers:walked`,
+  lateJobNumbers: `${prefix}:job_numbers:late`,
+  /** String: the job that has the number, and its user. Gone after a while. */
+  jobNumber: (number: number) => `${prefix}:job_numbers:${number}`,
   /** List that clients of the workload runner's format read; its name is theirs. */
   workloadLog: (id: string) => `job_logs:${id}`,
   /** The prefix that BullMQ gets. */

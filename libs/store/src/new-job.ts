@@ -24,10 +24,14 @@ export interface NewJob {
   user?: string;
   /** Quotas that it counts against, beside those of its user and class. */
   groups?: string[];
+  /** Who stands in line for it, and whose use it adds to, where that is not its user. Nobody can be called so: see `toServiceUser`. */
+  bucket?: string;
   /** The class orders priority across users, and not their fair shares. */
   across_users?: boolean;
   /** Not to be started until someone releases it. */
   hold?: boolean;
+  /** Accepted all the same, but it ends at once, cancelled, and this is its message. */
+  never?: string;
   /** The finished job that it runs once more. */
   requeued_from?: string;
   format?: WireFormat;
@@ -37,12 +41,19 @@ export interface NewJob {
   idempotency?: { key: string; body: string };
 }
 
-/** Where users do not come one after the other, a job's quotas as its user's do not follow from the place where it waits. */
-const toOwnGroups = ({ user = LOCAL_USER, class: className, across_users, groups = [] }: NewJob): string[] =>
-  across_users ? [`user/${user}`, `user/${user}/class/${className}`, ...groups] : groups;
+/** Where users do not come one after the other, or others for them, a job's quotas as its user's do not follow from the place where it waits. */
+const toOwnGroups = ({ user = LOCAL_USER, class: className, across_users, bucket, groups = [] }: NewJob): string[] =>
+  across_users || bucket !== undefined ? [`user/${user}`, `user/${user}/class/${className}`, ...groups] : groups;
 
 export const toNewShape = (job: NewJob): string =>
   toShapeText({ ...toJobShape(job.spec, toOwnGroups(job)), ask: job.ask });
+
+export const toBucket = ({ across_users, bucket = '' }: NewJob): string => (across_users ? '*' : bucket);
+
+export const toHold = ({ hold, never }: NewJob): string => {
+  if (never !== undefined) return `never ${never}`;
+  return hold ? 'hold' : '';
+};
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
 

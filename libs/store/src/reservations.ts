@@ -48,7 +48,8 @@ const toEnding = (job_id: string, fields: (string | null)[]): Ending => {
   };
 };
 
-const toReservation = (fields: Record<string, string>): Reservation | undefined =>
+/** As it stands in its hash; undefined where there is none. */
+export const toReservation = (fields: Record<string, string>): Reservation | undefined =>
   fields.job === undefined
     ? undefined
     : {

@@ -5,6 +5,7 @@ import { BUCKET_BOUNDS_MS } from './counters.js';
 const SCRIPT_NAMES = [
   'accept',
   'add-array',
+  'add-file',
   'adopt',
   'beat',
   'begin-anew',
@@ -22,31 +23,38 @@ const SCRIPT_NAMES = [
   'judge',
   'let-go',
   'look-back',
+  'mark-file',
+  'note-archived',
   'orphans',
   'overdue',
   'queue-timeout',
+  'read-log',
   'recount',
   'recount-engine',
   'redispatch',
   'release-due',
+  'remove-file',
   'renew',
   'replace-schedule',
   'reprioritize',
   'rerun-array',
   'reserve',
+  'seal',
   'settle',
   'set-fair-share',
   'set-quota',
   'snapshot',
   'start',
   'stuck',
+  'take-files',
   'unhold',
+  'unsealed',
   'upgrade',
   'usage',
 ] as const;
 
 /** Stands in front of every script, in this order: each part uses those before it. */
-const PRELUDE = ['names', 'shares', 'gpus', 'pending', 'arrays', 'transition', 'ends', 'create'];
+const PRELUDE = ['names', 'shares', 'gpus', 'pending', 'arrays', 'transition', 'files', 'ends', 'create'];
 type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 /**
@@ -64,9 +72,13 @@ const EVEN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'intend',
   'judge',
   'let-go',
+  'mark-file',
+  'remove-file',
   'renew',
+  'seal',
   'settle',
   'start',
+  'unsealed',
 ]);
 const FIRST_WRITE = "redis.call('DEL', prefix .. ':nothing')\n";
 
@@ -74,6 +86,8 @@ type Argument = string | number | Buffer;
 
 export interface Scripts {
   run(name: ScriptName, ...args: Argument[]): Promise<unknown>;
+  /** The same, with every text of the reply as bytes. */
+  runRaw(name: 'read-log', ...args: Argument[]): Promise<unknown>;
   /** Sends the script as text, so that it runs before whatever is sent after it, also where the server has forgotten one of them. */
   runInOrder(name: 'append' | 'append_note', ...args: Argument[]): Promise<unknown>;
 }
@@ -95,12 +109,14 @@ export const createScripts = (redis: Redis, prefix: string): Scripts => {
   const append = readScript('append');
   const texts = { append, append_note: `local prefix = ARGV[1]\n${FIRST_WRITE}${append}` };
   const commands = redis as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>;
+  const call = (name: ScriptName, command: string, args: Argument[]): Promise<unknown> => {
+    const found = commands[command];
+    if (!found) throw new Error(`script ${name} is not loaded`);
+    return found.call(redis, prefix, ...args);
+  };
   return {
-    run: (name, ...args) => {
-      const command = commands[commandName(name)];
-      if (!command) throw new Error(`script ${name} is not loaded`);
-      return command.call(redis, prefix, ...args);
-    },
+    run: (name, ...args) => call(name, commandName(name), args),
+    runRaw: (name, ...args) => call(name, `${commandName(name)}Buffer`, args),
     runInOrder: (name, ...args) => redis.eval(texts[name], 0, prefix, ...args),
   };
 };

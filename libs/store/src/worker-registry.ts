@@ -109,7 +109,7 @@ const findNewest = <T>(workers: Heartbeat[], read: (beat: Heartbeat) => T | null
     .map(read)
     .find((value) => value !== null) ?? null;
 
-interface Ledger {
+export interface Ledger {
   reserved: Resources;
   holds: Node['gpu_holds'];
   running_jobs: string[];
@@ -145,6 +145,38 @@ const toNode = (
   return node;
 };
 
+/** As workers reported them, in order of their names; and the workers that are to be forgotten. */
+export const toHeartbeats = (texts: string[], now_ms: number): { there: Heartbeat[]; gone: string[] } => {
+  const all = texts.map((text) => ({ ...UNKNOWN, ...(JSON.parse(text) as Heartbeat) }));
+  const isGone = ({ at }: Heartbeat) => now_ms - at > FORGOTTEN_AFTER_MS;
+  const there = all.filter((beat) => !isGone(beat)).sort((a, b) => (a.worker < b.worker ? -1 : 1));
+  return { there, gone: all.filter(isGone).map(({ worker }) => worker) };
+};
+
+/** What Redis has of an engine. */
+interface LedgerFields {
+  reserved: (string | null)[];
+  gpus: Record<string, string>;
+  running_jobs: string[];
+}
+
+export const toLedger = ({ reserved, gpus, running_jobs }: LedgerFields): Ledger => ({
+  reserved: toReserved(reserved),
+  holds: toHolds(gpus),
+  running_jobs: running_jobs.sort(),
+});
+
+/** One entry a machine; workers that share an engine are one machine. */
+export const toNodes = (
+  beats: Heartbeat[],
+  readLedger: (engine: string) => Ledger,
+  seen: { now_ms: number; drained: Set<string> },
+): Node[] => {
+  const byEngine = new Map<string, Heartbeat[]>();
+  for (const beat of beats) byEngine.set(beat.engine, [...(byEngine.get(beat.engine) ?? []), beat]);
+  return [...byEngine].map(([engine, workers]) => toNode(engine, workers, readLedger(engine), seen));
+};
+
 /** The replies of a pipeline; throws the first error. */
 export const run = async (pipeline: ChainableCommander): Promise<unknown[]> => {
   const replies = (await pipeline.exec()) ?? [];
@@ -161,14 +193,12 @@ export const createWorkerRegistry = (redis: Redis, keys: Keys) => {
   };
 
   const readHeartbeats = async (now_ms: number): Promise<Heartbeat[]> => {
-    const texts = Object.values(await redis.hgetall(keys.workers));
-    const all = texts.map((text) => ({ ...UNKNOWN, ...(JSON.parse(text) as Heartbeat) }));
-    const gone = all.filter((beat) => now_ms - beat.at > FORGOTTEN_AFTER_MS);
-    if (gone.length > 0) await redis.hdel(keys.workers, ...gone.map((beat) => beat.worker));
-    return all.filter((beat) => !gone.includes(beat)).sort((a, b) => (a.worker < b.worker ? -1 : 1));
+    const { there, gone } = toHeartbeats(Object.values(await redis.hgetall(keys.workers)), now_ms);
+    if (gone.length > 0) await redis.hdel(keys.workers, ...gone);
+    return there;
   };
 
-  const readLedgers = async (engines: string[]): Promise<Ledger[]> => {
+  const readLedgers = async (engines: string[]): Promise<Map<string, Ledger>> => {
     const pipeline = redis.pipeline();
     for (const engine of engines) {
       pipeline.hmget(keys.reserved(engine), 'centicpus', 'memory_mb', 'gpus');
@@ -176,11 +206,13 @@ export const createWorkerRegistry = (redis: Redis, keys: Keys) => {
       pipeline.smembers(keys.runningOn(engine));
     }
     const replies = await run(pipeline);
-    return engines.map((_, i) => ({
-      reserved: toReserved(replies[3 * i] as (string | null)[]),
-      holds: toHolds(replies[3 * i + 1] as Record<string, string>),
-      running_jobs: (replies[3 * i + 2] as string[]).sort(),
-    }));
+    const toOne = (i: number): Ledger =>
+      toLedger({
+        reserved: replies[3 * i] as (string | null)[],
+        gpus: replies[3 * i + 1] as Record<string, string>,
+        running_jobs: replies[3 * i + 2] as string[],
+      });
+    return new Map(engines.map((engine, i) => [engine, toOne(i)]));
   };
 
   return {
@@ -199,13 +231,10 @@ export const createWorkerRegistry = (redis: Redis, keys: Keys) => {
     /** One entry a machine; workers that share an engine are one machine. The time is the broker's, unless one is given. */
     async readNodes(now?: number): Promise<Node[]> {
       const now_ms = now ?? (await readNow());
-      const byEngine = new Map<string, Heartbeat[]>();
-      for (const beat of await readHeartbeats(now_ms)) {
-        byEngine.set(beat.engine, [...(byEngine.get(beat.engine) ?? []), beat]);
-      }
-      const [ledgers, drained] = await Promise.all([readLedgers([...byEngine.keys()]), redis.smembers(keys.drained)]);
-      const seen = { now_ms, drained: new Set(drained) };
-      return [...byEngine].map(([engine, workers], i) => toNode(engine, workers, ledgers[i] as Ledger, seen));
+      const beats = await readHeartbeats(now_ms);
+      const engines = [...new Set(beats.map(({ engine }) => engine))];
+      const [ledgers, drained] = await Promise.all([readLedgers(engines), redis.smembers(keys.drained)]);
+      return toNodes(beats, (engine) => ledgers.get(engine) as Ledger, { now_ms, drained: new Set(drained) });
     },
   };
 };

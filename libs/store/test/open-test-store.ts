@@ -3,6 +3,7 @@ import {
   type Claim,
   type Claimant,
   createStore,
+  type FileStore,
   type NewJob,
   openRedis,
   type Settlement,
@@ -42,7 +43,7 @@ let opened = 0;
  * A store with a prefix of its own, for one test. When the test ends its keys are deleted, and it is checked that none is
  * left; one that comes back is a write that nobody waited for.
  */
-export const openTestStore = (file: string): TestStore => {
+export const openTestStore = (file: string, files?: FileStore): TestStore => {
   const prefix = `test-store-${file}-${process.pid}-${opened++}`;
   const redis = openRedis(redisUrl(), 'steady');
   onTestFinished(async () => {
@@ -51,7 +52,7 @@ export const openTestStore = (file: string): TestStore => {
     expect(await findKeys(redis, `*${prefix}*`)).toEqual([]);
     redis.disconnect();
   });
-  return { redis, store: createStore(redis, prefix), prefix };
+  return { redis, store: createStore(redis, prefix, files), prefix };
 };
 
 export const toSpec = (fields: Record<string, unknown> = {}): JobSpec => {

@@ -90,6 +90,43 @@ it('a sight of a job says where it stands, and what keeps it from waiting', asyn
   expect(job?.due_at).toBeGreaterThan(Date.now() + 50_000);
 });
 
+it('a sight of a job names the jobs of its user and those that machines are kept free for, and counts the others in order', async () => {
+  const { store } = openTestStore('sights');
+  await store.workers.report(beat());
+  const add = async (user: string, ...sizes: number[]) => {
+    const ids: string[] = [];
+    for (const cpus of sizes) ids.push((await store.jobs.accept(toNewJob({ cpus }, { user }))).job_id);
+    return ids;
+  };
+  const [own = '', ...more] = await add('alice', 2, 1, 1);
+  await add('bob', 4, 1, 4, 2);
+  const kept = await add('carol', 3, 1);
+  await store.reservations.reserve(
+    'engine-1',
+    { job_id: kept[0] ?? '', at: Date.now() + 60_000, left: { centicpus: 0, memory_mb: 0, gpus: 0 } },
+    [],
+  );
+  const job = await store.jobs.read(own);
+  if (!job) throw new Error('it is gone');
+  const { scene } = await store.sights.read({ classes: CLASSES, job });
+  expect(scene.machines[0]?.reservation?.job_id).toBe(kept[0]);
+  const heads = listCandidates(scene, 'small').map(({ bucket, job_id, shape }) => [
+    bucket,
+    shape.ask.centicpus,
+    job_id,
+  ]);
+  expect(heads).toEqual([
+    ['alice', 200, own],
+    ['alice', 100, more[0]],
+    ['bob', 400, expect.stringMatching(/\+$/)],
+    ['bob', 100, expect.stringMatching(/\+$/)],
+    ['bob', 200, expect.stringMatching(/\+$/)],
+    ['carol', 300, kept[0]],
+    ['carol', 100, kept[1]],
+  ]);
+  expect(scene.buckets.small?.flatMap(({ queues }) => queues.map(({ count }) => count))).toEqual([1, 2, 2, 1, 1, 1, 1]);
+});
+
 it('run times are kept of ends that are a job’s own, the last 64 of them', async () => {
   const { store, redis } = openTestStore('sights');
   const key = store.keys.runTimes('local', 'small');

@@ -162,13 +162,14 @@ leave_queues(id, class)
 
 local _, _, timeout = shape_parts(job[8])
 local share = dominant_share(tonumber(job[1]), tonumber(job[2]), tonumber(job[3]))
-local charged = share * expected_ms(job[7], class, timeout)
+local account = account_of(job[7], found.bucket)
+local charged = share * expected_ms(account, class, timeout)
 redis.call('HSET', key, 'owner', worker, 'engine', engine, 'node', node, 'owned_since', at, 'early_deaths', 0,
   'claimed_at', at, 'share', string.format('%.17g', share), 'charged', string.format('%.17g', charged))
 redis.call('SET', calls, id .. ' ' .. epoch, 'EX', 120)
 transition(id, 'claimed', at, '{"attempt":' .. job[5] .. ',"epoch":' .. epoch .. ',"node":' .. cjson.encode(node) .. '}')
 count_job(id, -1, 1)
-charge(job[7], charged, at)
+charge(account, charged, at)
 add_reserved(engine, 1, job[1], job[2])
 if #found.uuids > 0 then
   hold_gpus(id, engine, found.uuids, found.slice)

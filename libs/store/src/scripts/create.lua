@@ -2,6 +2,7 @@
 
 local function created_at_of(id)
   return redis.call('HGET', job_key(id), 'created_at') or redis.call('HGET', array_key(id), 'created_at')
+    or redis.call('GET', prefix .. ':archived:' .. id)
 end
 
 -- What is there already: of this id, where the call is sent again because its answer was lost, or of the Idempotency-Key. Nil where there is nothing,
@@ -42,6 +43,7 @@ local function look_at_dependencies(user, after, first)
       local seen = look_at_array(id)
       state, owner = seen and seen.state, redis.call('HGET', array_key(id), 'user')
     end
+    if not state then state, owner = string.match(redis.call('GET', prefix .. ':ended:' .. id) or '', '^(%S+) (.+)$') end
     if not state or owner ~= user then return { 'no_dependency', (i - first) / 2 } end
     if not TERMINAL[state] then
       open[#open + 1] = { id, condition }
@@ -58,13 +60,14 @@ local function wait_for_dependencies(id, key, open)
 end
 
 -- The record of a new job, its indexes and its place. `job`: the fields of the record, name and labels (a=1\nb=2) for the indexes,
--- `request`, `bucket`, `queue_timeout_ms`, `array_id` and `array_index` or '', `hold`; `open` and `unmet`: its dependencies.
+-- `request`, `bucket`, `queue_timeout_ms`, `array_id` and `array_index`, `keyed` (for how many seconds an Idempotency-Key stands for it) or '',
+-- `hold`; `open` and `unmet`: its dependencies.
 local function create_job(id, job, open, unmet)
   local key, class, at = job_key(id), job.class, now_ms()
   redis.call('HSET', key, 'state', 'pending', 'class', class, 'centicpus', job.centicpus, 'memory_mb', job.memory_mb,
     'gpus', job.gpus, 'priority', job.priority, 'format', job.format, 'created_at', job.created_at, 'attempt', 1,
     'events', 1, 'spec', job.spec, 'user', job.user, 'shape', job.shape)
-  for _, field in ipairs({ 'bucket', 'request', 'array_id', 'array_index', 'requeued_from' }) do
+  for _, field in ipairs({ 'bucket', 'request', 'array_id', 'array_index', 'requeued_from', 'keyed' }) do
     if job[field] and job[field] ~= '' then redis.call('HSET', key, field, job[field]) end
   end
   redis.call('ZADD', prefix .. ':jobs', 0, id)

@@ -13,7 +13,7 @@ local function add_heads(class)
       if quotas_allow(bucket, extras, centicpus, memory_mb, extras and extras.g and extras.g[1] or 0) then
         local id = redis.call('ZRANGE', queue_key(class, bucket, shape), 0, 0)[1]
         local job = redis.call('HMGET', job_key(id), 'priority', 'created_at', 'user')
-        for _, value in ipairs({ class, id, bucket, shape, job[1], job[2], rank_of(job[3]) }) do out[#out + 1] = value end
+        for _, value in ipairs({ class, id, bucket, shape, job[1], job[2], rank_of(account_of(job[3], bucket)) }) do out[#out + 1] = value end
         found = found + 1
       end
     end

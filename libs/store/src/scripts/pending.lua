@@ -16,8 +16,11 @@ local function backlog_score(priority, created_at)
   return (100 - priority) * 17592186044416 + created_at
 end
 
+-- Many queues have the same few shapes.
+local hashes = {}
 local function queue_key(class, bucket, shape)
-  return prefix .. ':queue:' .. class .. ':' .. bucket .. ':' .. redis.sha1hex(shape)
+  hashes[shape] = hashes[shape] or redis.sha1hex(shape)
+  return prefix .. ':queue:' .. class .. ':' .. bucket .. ':' .. hashes[shape]
 end
 
 -- Wakes workers that found nothing for them in a class: a few at a time, as each will look for all that there is.

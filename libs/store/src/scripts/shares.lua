@@ -71,6 +71,9 @@ local function keep_run_time(user, class, ms)
   redis.call('LTRIM', key, 0, 63)
 end
 
+-- Whose use a job adds to: that of who stands in line for it; where all users share one line, its user's.
+local function account_of(user, bucket) return bucket and bucket ~= '*' and bucket or user end
+
 local function groups_of(class, bucket, extras)
   local groups = { 'class/' .. class }
   if bucket ~= '*' then

@@ -1,50 +1,147 @@
--- What waits for a machine, in the order in which it is picked: of each user and shape the first jobs and how many there are. And of one job,
--- where it is named, all that may keep it back. Reads only, and no more shapes than it is told to.
--- ARGV: prefix, job or '', jobs of each queue, jobs of the named one's queue, shapes at most, JSON list of the jobs that it runs after, class, …
--- Returns {time in ms, shapes that were left out, queues, job}; a queue is {class, user, rank, shape, jobs in it, id, score, …}; the job is
--- {} or {its fields, its place in its queue (-1: it is in none), jobs of its user before it, its user's rank, {dependency, state, …}}.
-local id, depth, own_depth, room = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+-- All that decides what runs next, at one moment: what waits for a machine, in the order in which it is picked (of each user and shape the first
+-- jobs and how many there are), the machines and what runs there, shares, run times and quotas. And of one job, where it is named, all that may
+-- keep it back. Reads only, and no more shapes and running jobs than it is told to.
+-- ARGV: prefix, JSON: see `Question` in sight-reply.ts, which has the answer too: one JSON text, because thousands of small replies take their
+-- reader longer than all the rest. What Redis gives as text stays text: JSON has too few digits here for scores.
+local ask = cjson.decode(ARGV[2])
 local FIELDS = { 'state', 'class', 'user', 'bucket', 'shape', 'priority', 'created_at', 'hold', 'due_at', 'held_due_at', 'after_left' }
-local job = id ~= '' and redis.call('HMGET', job_key(id), unpack(FIELDS)) or {}
+local RUNNING_FIELDS = { 'shape', 'class', 'user', 'bucket', 'gpu_uuids', 'started_at', 'claimed_at' }
+local at = now_ms()
+local job = ask.job ~= '' and redis.call('HMGET', job_key(ask.job), unpack(FIELDS)) or {}
 local own_queue = job[1] and queue_key(job[2], job[4] or job[3], job[5])
-local queues, left_out = {}, 0
+local own_user, own_bucket = job[3] or ask.user, job[4] or job[3] or ask.user
 
-local function add_queue(class, user, rank, shape)
+-- Of those whose jobs are looked at: `<user>|<class>` -> weight, learned duration, run times; and of their groups that a quota binds, the tally.
+local shares_seen, tallies, looked_at = {}, {}, {}
+-- Whose jobs are called by their ids even where no more than their number is asked for: those that machines are kept free for, as `<class>|<user>`.
+local named = {}
+local has_quotas = redis.call('EXISTS', prefix .. ':quotas') == 1
+
+local function note_pair(user, class)
+  local pair = user .. '|' .. class
+  if shares_seen[pair] then return end
+  shares_seen[pair] = {
+    user, redis.call('HGET', prefix .. ':weights', user), redis.call('HGET', prefix .. ':durations', pair),
+    redis.call('LRANGE', prefix .. ':run_times:' .. pair, 0, -1),
+  }
+end
+
+local function note_groups(class, bucket, extras)
+  for _, group in ipairs(groups_of(class, bucket, extras)) do
+    if not looked_at[group] and quota_of(group) then
+      tallies[group] = redis.call('HMGET', prefix .. ':tally', group .. '|running', group .. '|centicpus', group .. '|memory_mb', group .. '|gpus', group .. '|pending')
+    end
+    looked_at[group] = true
+  end
+end
+
+-- Where users share a queue, its user stands among the groups of the shape.
+local function note(class, bucket, shape)
+  local extras = string.find(shape, '{', 1, true) and select(4, shape_parts(shape))
+  local user = bucket
+  for _, group in ipairs(bucket == '*' and extras and extras.q or {}) do
+    local name = string.match(group, '^user/([^/]+)$')
+    if name and user == '*' then user = name end
+  end
+  note_pair(user, class)
+  if has_quotas then note_groups(class, bucket, extras) end
+end
+
+-- Of the jobs on an engine as many as there is room for: {id, its fields, …}.
+local function read_running(ids, room)
+  local jobs = {}
+  for i = 1, math.min(#ids, room) do
+    local fields = redis.call('HMGET', job_key(ids[i]), unpack(RUNNING_FIELDS))
+    if fields[1] and fields[2] and fields[3] then note(fields[2], fields[4] or fields[3], fields[1]) end
+    jobs[i] = { ids[i], fields }
+  end
+  return jobs
+end
+
+-- Of each engine that a worker has reported: what it has reserved, who holds its GPUs, for which job it is kept free, and what runs there. Of one
+-- that is lost, not the jobs.
+local function read_engines(beats)
+  local last_beats, engines, room = {}, {}, ask.running
+  for i = 2, #beats, 2 do
+    local beat = cjson.decode(beats[i])
+    last_beats[beat.engine] = math.max(last_beats[beat.engine] or 0, beat.at)
+  end
+  for name, last_beat in pairs(last_beats) do
+    local key = prefix .. ':engine:' .. name
+    local running = redis.call('SMEMBERS', key .. ':running')
+    local jobs = at - last_beat <= ask.lost_after_ms and read_running(running, room) or {}
+    room = room - #jobs
+    engines[name] = {
+      redis.call('HMGET', key .. ':reserved', 'centicpus', 'memory_mb', 'gpus'), redis.call('HGETALL', key .. ':gpus'),
+      redis.call('HGETALL', key .. ':reservation'), running, jobs,
+    }
+    local reserved_for = redis.call('HGET', key .. ':reservation', 'job')
+    local waits = reserved_for and redis.call('HMGET', job_key(reserved_for), 'class', 'user', 'bucket')
+    if waits and waits[1] then named[waits[1] .. '|' .. (waits[3] or waits[2])] = true end
+  end
+  return engines
+end
+
+local function read_queue(class, user, shape, depth)
   local key = queue_key(class, user, shape)
-  local queue = { class, user, rank, shape, redis.call('ZCARD', key) }
-  for _, value in ipairs(redis.call('ZRANGE', key, 0, (key == own_queue and own_depth or depth) - 1, 'WITHSCORES')) do
-    queue[#queue + 1] = value
-  end
-  queues[#queues + 1] = queue
+  if string.find(shape, '{', 1, true) then note(class, user, shape) end
+  if key == own_queue then depth = ask.own_depth end
+  return { shape, redis.call('ZCARD', key), depth > 0 and redis.call('ZRANGE', key, 0, depth - 1, 'WITHSCORES') or nil }
 end
 
-for i = 7, #ARGV do
-  local class = ARGV[i]
-  local users = redis.call('ZRANGE', prefix .. ':eligible:' .. class, 0, -1, 'WITHSCORES')
-  for j = 1, #users, 2 do
-    local shapes = prefix .. ':shapes:' .. class .. ':' .. users[j]
-    local found = room > 0 and redis.call('ZRANGE', shapes, 0, room - 1) or {}
-    for _, shape in ipairs(found) do add_queue(class, users[j], users[j + 1], shape) end
-    room = room - #found
-    if room <= 0 then left_out = left_out + redis.call('ZCARD', shapes) - #found end
-  end
+local function read_bucket(class, user, shapes)
+  local queues, depth = {}, ask.depth
+  if depth == 0 and (user == '*' or user == own_user or user == own_bucket or named[class .. '|' .. user]) then depth = 1 end
+  if #shapes > 0 then note(class, user, '') end
+  for i, shape in ipairs(shapes) do queues[i] = read_queue(class, user, shape, depth) end
+  return queues
 end
 
-if not job[1] then return { now_ms(), left_out, queues, {} } end
-local place, ahead = -1, 0
-local score = redis.call('ZSCORE', own_queue, id)
-if score then
-  place = redis.call('ZRANK', own_queue, id)
+local function read_buckets()
+  local buckets, room, left_out = {}, ask.shapes, 0
+  for _, class in ipairs(ask.classes) do
+    local users = redis.call('ZRANGE', prefix .. ':eligible:' .. class, 0, -1, 'WITHSCORES')
+    for j = 1, #users, 2 do
+      local shapes = prefix .. ':shapes:' .. class .. ':' .. users[j]
+      local found = room > 0 and redis.call('ZRANGE', shapes, 0, room - 1) or {}
+      if #found > 0 then buckets[#buckets + 1] = { class, users[j], users[j + 1], read_bucket(class, users[j], found) } end
+      room = room - #found
+      if room <= 0 then left_out = left_out + redis.call('ZCARD', shapes) - #found end
+    end
+  end
+  return buckets, left_out
+end
+
+local function read_job()
+  if not job[1] then return {} end
+  local place, ahead = -1, 0
   local bucket = job[4] or job[3]
-  for _, shape in ipairs(redis.call('ZRANGE', prefix .. ':shapes:' .. job[2] .. ':' .. bucket, 0, 499)) do
-    ahead = ahead + redis.call('ZCOUNT', queue_key(job[2], bucket, shape), '-inf', '(' .. score)
+  local score = redis.call('ZSCORE', own_queue, ask.job)
+  if score then
+    place = redis.call('ZRANK', own_queue, ask.job)
+    for _, shape in ipairs(redis.call('ZRANGE', prefix .. ':shapes:' .. job[2] .. ':' .. bucket, 0, 499)) do
+      ahead = ahead + redis.call('ZCOUNT', queue_key(job[2], bucket, shape), '-inf', '(' .. score)
+    end
   end
+  local after = {}
+  for _, other in ipairs(ask.after) do
+    local seen = look_at_array(other)
+    after[#after + 1] = other
+    after[#after + 1] = redis.call('HGET', job_key(other), 'state') or (seen and seen.state) or 'completed'
+  end
+  note(job[2], bucket, job[5])
+  return { job, place, ahead, rank_of(account_of(job[3], job[4])), after }
 end
-local after = {}
-for _, other in ipairs(cjson.decode(ARGV[6])) do
-  local seen = look_at_array(other)
-  after[#after + 1] = other
-  after[#after + 1] = redis.call('HGET', job_key(other), 'state') or (seen and seen.state) or 'completed'
-end
-for i = 1, #FIELDS do job[i] = job[i] or '' end
-return { now_ms(), left_out, queues, { job, place, ahead, rank_of(job[3]), after } }
+
+local beats = redis.call('HGETALL', prefix .. ':workers')
+local engines = read_engines(beats)
+local buckets, left_out = read_buckets()
+local own = read_job()
+-- The job may be of another class after a change.
+for _, class in ipairs(own_user ~= '' and ask.classes or {}) do note(class, own_user, '') end
+return cjson.encode({
+  at = at, left_out = left_out, buckets = buckets, beats = beats, engines = engines, job = own, shares = shares_seen,
+  drained = redis.call('SMEMBERS', prefix .. ':drained'), quotas = redis.call('HGETALL', prefix .. ':quotas'), tallies = tallies,
+  cluster = redis.call('HMGET', prefix .. ':cluster', 'centicpus', 'memory_mb', 'gpus'),
+  half_life_seconds = redis.call('HGET', prefix .. ':settings', 'half_life_seconds'),
+})

@@ -1,0 +1,182 @@
+import {
+  type Bucket,
+  type Condition,
+  DEFAULT_HALF_LIFE_SECONDS,
+  type JobState,
+  NO_USE,
+  type PendingJob,
+  type Quota,
+  type QuotaBook,
+  type RunningJob,
+  type RunTimes,
+  type Scene,
+  type Shape,
+  type ShapeQueue,
+  toShape,
+} from '@berth/domain';
+import type { JobRecord } from './job-record.js';
+import { toTally } from './quotas.js';
+import type { Node } from './worker-registry.js';
+
+/** What `snapshot.lua` is asked. */
+export interface Question {
+  classes: string[];
+  /** The job that it is about, or ''. */
+  job: string;
+  /** Ids of those that it runs after. */
+  after: string[];
+  /** Whose next job it is about, where there is none yet; or ''. */
+  user: string;
+  /** Jobs of each queue that are named, and of the job's own. With 0, the first of each where its user is the job's, or a machine is kept free. */
+  depth: number;
+  own_depth: number;
+  /** So many shapes, and running jobs, at the most. */
+  shapes: number;
+  running: number;
+  lost_after_ms: number;
+}
+
+/** Lua has one empty table, for lists as for objects. */
+type List<T> = T[] | Record<string, never>;
+type Field = string | false;
+
+export const toList = <T>(list: List<T>): T[] => (Array.isArray(list) ? list : []);
+export const toFields = (flat: List<string>): Record<string, string> => {
+  const list = toList(flat);
+  return Object.fromEntries(list.flatMap((name, i) => (i % 2 === 0 ? [[name, list[i + 1] ?? '']] : [])));
+};
+
+/** Shape, jobs in it, and of the first of them id and score, where they are named. */
+type QueueReply = [string, number, List<string>?];
+type JobReply = [fields: Field[], place: number, ahead: number, rank: string, after: List<string>];
+type EngineReply = [
+  reserved: Field[],
+  gpus: List<string>,
+  reservation: List<string>,
+  running: List<string>,
+  jobs: List<[id: string, fields: Field[]]>,
+];
+
+/** What `snapshot.lua` answers. Flat lists are hashes; false is what is not there. */
+export interface Answer {
+  at: number;
+  left_out: number;
+  buckets: List<[className: string, user: string, rank: string, queues: QueueReply[]]>;
+  beats: List<string>;
+  engines: Record<string, EngineReply>;
+  drained: List<string>;
+  /** By `user|class`. */
+  shares: Record<string, [user: string, weight: Field, duration: Field, run_times: List<string>]>;
+  cluster: Field[];
+  half_life_seconds: Field;
+  quotas: List<string>;
+  tallies: Record<string, Field[]>;
+  job: JobReply | List<never>;
+}
+
+const toNumber = (text: string): number => (text === '-inf' ? NO_USE : Number(text));
+
+/** Shapes by their text, each parsed once: thousands of queues have a few dozen of them. */
+export const createShapes = () => {
+  const known = new Map<string, Shape>();
+  return (text: string): Shape => {
+    const found = known.get(text) ?? toShape(text);
+    known.set(text, found);
+    return found;
+  };
+};
+type Shapes = ReturnType<typeof createShapes>;
+
+/** Of a bucket with nameless jobs: order is all that matters of them, and room for those behind each. */
+const PLACE_STEP = 2 ** 20;
+
+const toQueue = ([text, count, named]: QueueReply, place: number, name: string, shapes: Shapes): ShapeQueue => {
+  const shape = shapes(text);
+  if (named === undefined) {
+    return { text, shape, count, jobs: [{ job_id: `${name}|${text}+`, score: place * PLACE_STEP }] };
+  }
+  const jobs = [];
+  const list = toList(named);
+  for (let i = 0; i < list.length; i += 2) jobs.push({ job_id: list[i] ?? '', score: Number(list[i + 1]) });
+  return { text, shape, count, jobs };
+};
+
+export const toBuckets = ({ buckets }: Answer, classes: string[], shapes: Shapes): Record<string, Bucket[]> => {
+  const all: Record<string, Bucket[]> = Object.fromEntries(classes.map((name) => [name, []]));
+  for (const [name, user, rank, queues] of toList(buckets)) {
+    const own = queues.map((queue, place) => toQueue(queue, place, `${name}|${user}`, shapes));
+    all[name]?.push({ user, rank: toNumber(rank), queues: own });
+  }
+  return all;
+};
+
+/** What an engine's ledger says, as the worker registry reads it. */
+export const toLedgerFields = ({ engines }: Answer, engine: string) => {
+  const [reserved = [], gpus = [], reservation = [], running = []] = engines[engine] ?? [];
+  return {
+    reserved: reserved.map((field) => field || null),
+    gpus: toFields(gpus),
+    reservation: toFields(reservation),
+    running_jobs: [...toList(running)],
+  };
+};
+
+export const toRunning = ({ engines }: Answer, nodes: Node[], shapes: Shapes): RunningJob[] =>
+  nodes.flatMap(({ engine }) => {
+    const jobs = toList(engines[engine]?.[4] ?? []).sort(([a], [b]) => (a < b ? -1 : 1));
+    return jobs.flatMap(([job_id, [shape, name, user, bucket, uuids, started_at, claimed_at]]) => {
+      if (!shape || !name || !user) return [];
+      const gpu_uuids = uuids ? uuids.split(',') : [];
+      const began_at = Number(started_at || claimed_at);
+      return [{ engine, job_id, class: name, bucket: bucket || user, shape: shapes(shape), gpu_uuids, began_at }];
+    });
+  });
+
+export const toSharing = ({ shares, cluster, half_life_seconds }: Answer): Scene['sharing'] => {
+  const [centicpus, memory_mb, gpus] = cluster.map((field) => Number(field || 0));
+  const all = Object.entries(shares);
+  return {
+    cluster: { centicpus: centicpus ?? 0, memory_mb: memory_mb ?? 0, gpus: gpus ?? 0 },
+    half_life_ms: Number(half_life_seconds || DEFAULT_HALF_LIFE_SECONDS) * 1_000,
+    weights: Object.fromEntries(all.flatMap(([, [user, weight]]) => (weight ? [[user, Number(weight)]] : []))),
+    durations: Object.fromEntries(all.flatMap(([pair, [, , ms]]) => (ms ? [[pair, Number(ms)]] : []))),
+  };
+};
+
+export const toRunTimes = ({ shares }: Answer): RunTimes =>
+  Object.fromEntries(Object.entries(shares).map(([pair, [, , , times]]) => [pair, toList(times).map(Number)]));
+
+export const toQuotaBook = ({ quotas, tallies }: Answer): QuotaBook => ({
+  quotas: Object.fromEntries(
+    Object.entries(toFields(quotas)).map(([group, text]) => [group, JSON.parse(text) as Quota]),
+  ),
+  tallies: Object.fromEntries(Object.entries(tallies).map(([group, counts]) => [group, toTally(counts)])),
+});
+
+/** The job that was asked for; null where it is not there any more. */
+export const toPlaced = (
+  { job: reply }: Answer,
+  { job_id, spec }: Pick<JobRecord, 'job_id' | 'spec'>,
+  shapes: Shapes,
+) => {
+  if (!Array.isArray(reply) || reply.length === 0) return null;
+  const [fields, place, ahead, rank, others] = reply as JobReply;
+  const [state, name, user, bucket, shape, priority, created_at, hold, due_at, held_due_at, left] = fields.map(
+    (field) => field || '',
+  );
+  const due = due_at || held_due_at;
+  const conditions = new Map((spec.after ?? []).map((one) => [one.job, one.condition]));
+  const isOpen = (other: string): boolean => other === 'pending' || other === 'running';
+  const after = toList(others);
+  const dependencies = after.flatMap((id, i) => {
+    const other = after[i + 1] as JobState;
+    const condition: Condition = conditions.get(id) ?? 'completed';
+    return i % 2 === 0 && isOpen(other) ? [{ job: id, condition, state: other }] : [];
+  });
+  const job: PendingJob = {
+    ...{ job_id, user: user ?? '', class: name ?? '', bucket: bucket || user || '', shape: shapes(shape ?? '') },
+    ...{ spec, rank: toNumber(rank), priority: Number(priority), created_at: Number(created_at), held: hold !== '' },
+    ...{ due_at: due ? Number(due) : null, after_left: Number(left || 0), dependencies },
+  };
+  return { job, state: state as JobState, ahead_in_queue: place < 0 ? null : place, ahead_of_user: ahead };
+};
