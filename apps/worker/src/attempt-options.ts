@@ -20,13 +20,14 @@ const toSlackSeconds = ({ stop_grace_seconds }: Pick<JobSpec, 'stop_grace_second
 export const toTimeUp = (spec: Pick<JobSpec, 'stop_grace_seconds'>, deadline_ms: number): number =>
   deadline_ms - toSlackSeconds(spec) * 1000;
 
-/** Everything that the container of a claim is made from. */
+/** Everything that the container of a claim is made from. `laying_seconds`: so much may pass before its start, while its inputs are laid. */
 export const toContainerOptions = (
   claim: Claim,
   { node, installation, profileOf, fakeGpus }: Place,
+  laying_seconds = 0,
 ): ContainerOptions => {
   const { job_id, epoch, attempt, spec, class: className } = claim;
-  const seconds = spec.timeout_seconds + toSlackSeconds(spec);
+  const seconds = laying_seconds + spec.timeout_seconds + toSlackSeconds(spec);
   return {
     name: `berth-${job_id}-e${epoch}`,
     image: spec.image,
@@ -36,6 +37,7 @@ export const toContainerOptions = (
     memory_mb: spec.memory_mb,
     network: spec.network,
     profile: profileOf(className),
+    has_files: Boolean(spec.inputs?.length || spec.outputs?.length),
     gpus: { uuids: claim.gpu_uuids, fake: fakeGpus },
     labels: { job_id, epoch, attempt, deadline: Math.ceil(Date.now() / 1000) + seconds, installation },
   };

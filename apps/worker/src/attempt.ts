@@ -11,9 +11,11 @@ import {
 } from '@berth/domain';
 import type { Claim, Claims, LogStore } from '@berth/store';
 import type { Logger } from 'pino';
+import type { JobFiles } from './attempt-files.js';
 import type { Hold } from './hold.js';
 import type { Leases } from './leases.js';
 import { type Output, openOutput } from './output.js';
+import type { OutputBudget } from './output-budget.js';
 import type { Container, ContainerRuntime } from './runtime/container-runtime.js';
 import { watch } from './watch-container.js';
 
@@ -26,6 +28,9 @@ export interface AttemptContext {
   /** Marks our containers on the engine: the name of this installation. */
   installation: string;
   logLimitBytes: number;
+  jobFiles: JobFiles;
+  /** Shared by the output of all jobs. */
+  outputBudget?: OutputBudget;
   profileOf: (className: string) => Profile;
   /** The machine's GPUs are on paper only. */
   fakeGpus: boolean;
@@ -57,7 +62,7 @@ export interface Played {
 
 export const openAttemptOutput = (
   claim: Claim,
-  { logs, log, logLimitBytes }: AttemptContext,
+  { logs, log, logLimitBytes, outputBudget }: AttemptContext,
   from?: StoredOutput,
 ): Output =>
   openOutput({
@@ -66,6 +71,7 @@ export const openAttemptOutput = (
     logs,
     log,
     workloadLines: claim.format === 'workload',
+    budget: outputBudget,
     ...(from ? { from } : {}),
   });
 

@@ -12,11 +12,19 @@ import {
   type ResourceClass,
   resourceClassesSchema,
 } from '@berth/domain';
-import { toRedisUrl } from '@berth/store';
+import { type FilesPlace, parseFilesPlace, toOwnFolder, toRedisUrl } from '@berth/store';
 import { z } from 'zod';
 import { readGpuList } from './inventory.js';
 
 const count = z.coerce.number().int().positive();
+const filesPlace = z.string().transform((text, context) => {
+  try {
+    return parseFilesPlace(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+    return z.NEVER;
+  }
+});
 const place = z.string().regex(/^[^\p{Cc}\p{Cs}]{1,128}$/u, 'must be 1 to 128 printable characters');
 
 /** Every environment variable that a worker reads; README's table says what each is for. */
@@ -38,13 +46,21 @@ const environmentSchema = z.object({
   HEARTBEAT_INTERVAL: z.coerce.number().positive().optional(),
   BERTH_CLASSES_FILE: z.string().optional(),
   BERTH_DEFAULT_IMAGE: z.string().default('busybox:stable'),
-  BERTH_LOG_LIMIT_BYTES: count.default(10 * 1024 * 1024),
+  BERTH_LOG_LIMIT_BYTES: count.default(256 * 1024 * 1024),
+  BERTH_MAX_OUTPUT_FILES: count.default(20_000),
+  BERTH_MAX_OUTPUT_BYTES: count.default(10 * 1024 ** 3),
+  BERTH_MAX_FILE_BYTES: count.default(2 * 1024 ** 3),
+  BERTH_USER_FILE_BYTES: z.coerce.number().int().min(0).optional(),
   BERTH_PULL_TIMEOUT_SECONDS: count.default(600),
+  BERTH_IMAGE_DISK_PERCENT: z.coerce.number().int().min(6).max(100).default(85),
   BERTH_WORKER_HOST: z.string().default('127.0.0.1'),
   BERTH_WORKER_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   BERTH_ALLOW_PUBLIC_BIND: z.string().optional(),
   BERTH_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   BERTH_RUN_DIR: z.string().optional(),
+  BERTH_DATA_DIR: z.string().optional(),
+  BERTH_FILES: filesPlace.optional(),
+  BERTH_URL: z.url({ protocol: /^https?$/, error: 'must be http://host:port or https://host' }).optional(),
   DOCKER_HOST: z.string().optional(),
 });
 
@@ -70,8 +86,15 @@ export interface WorkerConfig {
   classes: ResourceClass[];
   defaultImage: string;
   logLimitBytes: number;
+  /** How many files, and of how many bytes, are kept of an attempt. */
+  outputLimits: { files: number; bytes: number };
+  /** Of one file that is sent to the worker's port, and of all uploads of its user. Undefined: no limit. */
+  maxFileBytes: number;
+  uploadQuotaBytes: number | undefined;
   /** How long the download of an image may take. */
   pullTimeoutSeconds: number;
+  /** Where the engine's disk is fuller than that, images that jobs have not used for long are removed. 100: none ever is. */
+  imageDiskPercent: number;
   host: string;
   /** 0: none. */
   port: number;
@@ -83,6 +106,8 @@ export interface WorkerConfig {
   dockerHost: string | undefined;
   /** Where the reaper of this machine looks for how long our leases are good. Undefined: nowhere. */
   runDir: string | undefined;
+  /** With the API where its URL is known, else in a folder that is the API's too. */
+  filesPlace: FilesPlace;
   /** When it stops, it kills its containers instead of leaving them to be adopted. */
   kill: boolean;
 }
@@ -177,7 +202,11 @@ export const toWorkerConfig = (
     classes,
     defaultImage: it.BERTH_DEFAULT_IMAGE,
     logLimitBytes: it.BERTH_LOG_LIMIT_BYTES,
+    outputLimits: { files: it.BERTH_MAX_OUTPUT_FILES, bytes: it.BERTH_MAX_OUTPUT_BYTES },
+    maxFileBytes: it.BERTH_MAX_FILE_BYTES,
+    uploadQuotaBytes: it.BERTH_USER_FILE_BYTES,
     pullTimeoutSeconds: it.BERTH_PULL_TIMEOUT_SECONDS,
+    imageDiskPercent: it.BERTH_IMAGE_DISK_PERCENT,
     host: it.BERTH_WORKER_HOST,
     port: it.BERTH_WORKER_PORT,
     loopbackOnly: isLoopbackAddress(it.BERTH_WORKER_HOST),
@@ -185,6 +214,7 @@ export const toWorkerConfig = (
     logLevel: it.BERTH_LOG_LEVEL,
     dockerHost: it.DOCKER_HOST,
     runDir: it.BERTH_RUN_DIR,
+    filesPlace: it.BERTH_FILES ?? (it.BERTH_URL ? { kind: 'api', url: it.BERTH_URL } : toOwnFolder(it.BERTH_DATA_DIR)),
     kill: args.includes('--kill'),
   };
 };

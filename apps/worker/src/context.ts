@@ -2,9 +2,13 @@ import type { Gpu, NodePlace, ResourceClass, Resources } from '@berth/domain';
 import { createWorkerMetrics, type WorkerMetrics } from '@berth/metrics';
 import {
   type Channels,
+  createKeys,
   createStore,
+  type FileStore,
   openChannels,
+  openFiles,
   openRedis,
+  readFileSecret,
   requireSafeBroker,
   SECRET_PATHS,
   type Store,
@@ -15,9 +19,11 @@ import type { AttemptContext } from './attempt.js';
 import { toCapacity, toServedClasses } from './capacity.js';
 import type { WorkerConfig } from './config.js';
 import { createEngineGate, type EngineGate } from './engine-gate.js';
+import { notingUses } from './image-upkeep.js';
 import { findGpus, isHere } from './inventory.js';
 import { createLeaseNote, type NoteLease } from './lease-file.js';
 import { keepLeases, type Leases } from './leases.js';
+import { createOutputBudget } from './output-budget.js';
 import { isAnswering } from './own-containers.js';
 import { createPastGate, type PastGate } from './past-gate.js';
 import { createRoom, type Room } from './room.js';
@@ -30,6 +36,7 @@ export interface WorkerContext {
   log: Logger;
   redis: Redis;
   store: Store;
+  files: FileStore;
   channels: Channels;
   runtime: ContainerRuntime;
   engine: EngineInfo;
@@ -95,11 +102,33 @@ const toLeaseNote = (
   log: Logger,
 ): NoteLease => (runDir ? createLeaseNote(runDir, whose, log) : () => undefined);
 
+type AttemptParts = Pick<AttemptContext, 'runtime' | 'leases' | 'node' | 'installation' | 'onEngineFault'> & {
+  store: Store;
+  files: FileStore;
+};
+
+const toAttemptContext = (
+  config: WorkerConfig,
+  { store, files, ...parts }: AttemptParts,
+  log: Logger,
+): AttemptContext => ({
+  ...parts,
+  claims: store.claims,
+  logs: store.logs,
+  logLimitBytes: config.logLimitBytes,
+  outputBudget: createOutputBudget(),
+  jobFiles: { files, uploads: store.uploads, limits: config.outputLimits },
+  profileOf: (name) => config.classes.find((c) => c.name === name)?.profile ?? 'strict',
+  fakeGpus: config.fakeGpus !== undefined,
+  log: log.child({ node: parts.node }),
+});
+
 /** The deepest wait in here is for the engine and the broker to answer. */
 export const openWorkerContext = async (config: WorkerConfig, overrides: Overrides = {}): Promise<WorkerContext> => {
   const log = overrides.log ?? createLog(config);
   const redis = await openSafeConnection(config, log);
-  const store = createStore(redis, config.prefix);
+  const files = await openFiles(config.filesPlace, () => readFileSecret(redis, createKeys(config.prefix)));
+  const store = createStore(redis, config.prefix, files);
   const channels = openChannels(openConnection(config, 'blocking', log));
   await store.upgrade();
   const installation = overrides.installation ?? (await store.readInstallation());
@@ -111,24 +140,15 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
   const leases = keepLeases(store.claims, log);
   const gate = createEngineGate(async () => (await isAnswering(runtime)) && runtime.isFit(), log);
   const metrics = createWorkerMetrics();
-  const attempts: AttemptContext = {
-    runtime,
-    claims: store.claims,
-    logs: store.logs,
-    leases,
-    node,
-    installation,
-    logLimitBytes: config.logLimitBytes,
-    profileOf: (name) => config.classes.find((c) => c.name === name)?.profile ?? 'strict',
-    fakeGpus: config.fakeGpus !== undefined,
-    onEngineFault: gate.failed,
-    log: log.child({ node }),
-  };
+  const noting = notingUses(runtime, store.images, { engine: engine.id, now: Date.now });
+  const parts = { runtime: noting, store, files, leases, node, installation, onEngineFault: gate.failed };
+  const attempts = toAttemptContext(config, parts, log);
   return {
     config,
     log,
     redis,
     store,
+    files,
     channels,
     runtime,
     engine,
@@ -147,6 +167,7 @@ export const openWorkerContext = async (config: WorkerConfig, overrides: Overrid
       leases.close();
       await runtime.close();
       await channels.close();
+      await files.close();
       redis.disconnect();
     },
   };

@@ -15,7 +15,7 @@ import type { Claims, JobRecord, LogStore, NewJob, Store } from '@berth/store';
 import type { JobEnds } from './job-ends.js';
 import type { RunningWorker } from './worker.js';
 
-/** The runner's answer: the whole of it, when the command has ended. */
+/** The runner's answer, when the command has ended. */
 export interface Execution {
   exit_code: number;
   stdout: string;
@@ -25,8 +25,8 @@ export interface Execution {
 
 /** The runner's word for every end that is no exit. */
 const NO_EXIT_CODE = -1;
-/** What a worker adds to a log beyond its limit: the tails of both streams, and a note. */
-const BEYOND_LIMIT_BYTES = 128 * 1024;
+/** The end of each stream, where there is more: the answer is one JSON text. */
+const MAX_OUTPUT_BYTES = 12 * 1024 * 1024;
 
 export interface ExecutorOptions {
   /** Fails soon where the broker is away: somebody waits for the answer. */
@@ -36,7 +36,6 @@ export interface ExecutorOptions {
   ends: JobEnds;
   classes: ResourceClass[];
   defaultImage: string;
-  logLimitBytes: number;
 }
 
 interface Command {
@@ -69,7 +68,7 @@ const toNewJob = ({ request, spec, user }: Command, c: ResourceClass): NewJob =>
  * read what it wrote.
  */
 export const createExecutor = (options: ExecutorOptions): Execute => {
-  const { store, claims, worker, ends, classes, defaultImage, logLimitBytes } = options;
+  const { store, claims, worker, ends, classes, defaultImage } = options;
 
   const accept = async (command: Command): Promise<string> => {
     const found = findClass(classes, toAsk(command.spec));
@@ -107,7 +106,7 @@ export const createExecutor = (options: ExecutorOptions): Execute => {
     if (!parsed.success) return { details: parsed.error.issues.map((issue) => toDetail(issue.message)) };
     const job = await run({ request, spec: { ...parsed.data, image: defaultImage }, user }, signal);
     if (job === null) return { value: undefined };
-    return { value: toExecution(job, await readOutput(store.logs, job, logLimitBytes + BEYOND_LIMIT_BYTES)) };
+    return { value: toExecution(job, await readOutput(store.logs, job, MAX_OUTPUT_BYTES)) };
   };
 };
 

@@ -6,6 +6,7 @@ import { RECONCILE_MS, reconcile } from './reconcile.js';
 import { every } from './waiting.js';
 
 const EXPIRE_MS = 5_000;
+const LEFTOVERS_MS = 300_000;
 
 export interface HousekeepingOptions {
   context: WorkerContext;
@@ -31,6 +32,10 @@ export const startHousekeeping = async ({ context, pulse, adopt }: HousekeepingO
     const lost = await store.claims.expire(pulse.brokerTime);
     if (lost.length > 0) log.warn({ jobs: lost }, 'took jobs away from workers that stopped renewing');
   };
+  const clean = async (): Promise<void> => {
+    const count = await runtime.removeLeftovers();
+    if (count > 0) log.warn({ count }, 'removed volumes whose containers somebody has removed');
+  };
   const saying = (what: string, work: () => Promise<void>) => () =>
     work().catch((err) => log.warn({ err }, `could not ${what}`));
   // A look out of turn: what is superfluous is only removed by the regular passes, some time apart.
@@ -42,6 +47,7 @@ export const startHousekeeping = async ({ context, pulse, adopt }: HousekeepingO
   const timers = [
     every(RECONCILE_MS, saying('reconcile', pass)),
     every(EXPIRE_MS, saying('look for lost jobs', expire)),
+    every(LEFTOVERS_MS, saying('remove what containers have left', clean)),
   ];
   return {
     close() {

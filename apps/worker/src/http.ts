@@ -1,9 +1,12 @@
 import { once } from 'node:events';
 import { createStore, openEventFeed, openRedis } from '@berth/store';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
+import { createArrivalLimit } from './arrival.js';
 import type { WorkerContext } from './context.js';
 import { createExecutor } from './execute.js';
 import { createJobEnds } from './job-ends.js';
+import { createPayloadApp } from './payload-app.js';
+import { createPayloads } from './payloads.js';
 import { createRunnerApp } from './runner-app.js';
 import type { RunningWorker } from './worker.js';
 
@@ -28,6 +31,7 @@ export const serveWorkerHttp = async (context: WorkerContext, worker: RunningWor
     renderMetrics: metrics.render,
     metricsType: metrics.contentType,
     loopbackOnly: config.loopbackOnly,
+    beside: executor.payloadApp,
     log,
   });
   const server = await openServer(app, config);
@@ -48,10 +52,11 @@ export const openServer = async (
 ): Promise<ServerType> => {
   const serverOptions = {
     headersTimeout: ARRIVAL_MS,
-    requestTimeout: ARRIVAL_MS,
+    requestTimeout: 0,
     connectionsCheckingInterval: CHECK_MS,
   };
   const server = createAdaptorServer({ fetch: app.fetch as Serve, serverOptions });
+  server.prependListener('request', createArrivalLimit(ARRIVAL_MS));
   server.listen(port, host);
   await once(server, 'listening');
   return server;
@@ -59,7 +64,7 @@ export const openServer = async (
 
 /** Callers wait for these, so they go over a connection that fails soon while the broker is away. */
 const openExecutor = async (context: WorkerContext, worker: RunningWorker) => {
-  const { config, store, log } = context;
+  const { config, store, files, log } = context;
   const connect = (use: 'request' | 'blocking') => {
     const redis = openRedis(config.redisUrl, use);
     redis.on('error', (err) => log.debug({ err, use }, 'the broker does not answer'));
@@ -67,19 +72,30 @@ const openExecutor = async (context: WorkerContext, worker: RunningWorker) => {
   };
   const redis = connect('request');
   if (redis.status !== 'ready') await new Promise((resolve) => redis.once('ready', resolve));
-  const own = createStore(redis, config.prefix);
+  const own = createStore(redis, config.prefix, files);
   const ends = createJobEnds({
     openFeed: () => openEventFeed(connect('blocking'), own.keys),
     readJob: own.jobs.read,
   });
-  const { classes, defaultImage, logLimitBytes } = config;
+  const { classes, defaultImage, maxFileBytes, uploadQuotaBytes } = config;
   const execute = createExecutor({
     ...{ store: own, claims: store.claims, worker, ends },
-    ...{ classes, defaultImage, logLimitBytes },
+    ...{ classes, defaultImage },
+  });
+  const { verify: verifyKey } = own.apiKeys;
+  const payloads = createPayloads({
+    ...{ store: own, files, claims: store.claims, worker, log },
+    ...{ classes, defaultImage, maxFileBytes, uploadQuotaBytes },
+  });
+  const payloadApp = createPayloadApp({
+    ...{ payloads, files, verifyKey, log },
+    openWithoutKeys: config.openWithoutKeys,
+    findRefusal: () => context.pastGate.problem,
   });
   return {
     execute,
-    verifyKey: own.apiKeys.verify,
+    payloadApp,
+    verifyKey,
     async close() {
       await ends.close();
       redis.disconnect();

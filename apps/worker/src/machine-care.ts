@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { createAdoption } from './adopt-jobs.js';
 import type { WorkerContext } from './context.js';
 import { keepFence } from './fence.js';
+import { createPartialTaker } from './files/take-partials.js';
 import { startHousekeeping } from './housekeeping.js';
 import { startSignOfLife } from './pulse.js';
 import type { RunningAttempts } from './running-attempts.js';
@@ -35,7 +36,7 @@ export const startMachineCare = async (
   claimant: Claimant,
   attempts: Pick<RunningAttempts, 'run'>,
 ): Promise<MachineCare> => {
-  const { installation } = context.attempts;
+  const { installation, jobFiles } = context.attempts;
   const { store, leases, room, redis, log, noteLease } = context;
   const now = () => performance.now();
   let open = true;
@@ -60,11 +61,13 @@ export const startMachineCare = async (
   });
   redis.on('ready', pulse.interrupted);
   const fence = keepFence({ leases, pulse, noteLease, now, log });
+  const partials = createPartialTaker({ leases, jobFiles, partials: store.partials, log });
   const unsubscribe = await context.channels.subscribe(store.keys.engineChannel(claimant.engine), (message) => {
     const [word, job_id = ''] = message.split(' ');
     if (word === 'room') room.signal();
     if (word === 'cancel') leases.cancel(job_id);
     if (word === 'orphans') void adoption.pass();
+    if (word === 'snapshot') partials.take(job_id);
   });
   const housekeeping = await startHousekeeping({ context, pulse, adopt: adoption.pass });
   return {

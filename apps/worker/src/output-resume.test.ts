@@ -21,6 +21,7 @@ const toStored = (stdout: string, fields: Partial<StoredPosition> = {}): StoredP
   stderr: { bytes: 0, tail: Buffer.alloc(0) },
   pieces: 4,
   complete: false,
+  unsealed_bytes: 0,
   ...fields,
 });
 

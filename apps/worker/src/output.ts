@@ -1,5 +1,6 @@
 import type { Claim, LogNote, LogPiece, LogStore, StoredPosition } from '@berth/store';
 import type { Logger } from 'pino';
+import type { OutputBudget } from './output-budget.js';
 import { countHeadless, createPieceQueue, createTail, type PieceQueue, STREAMS } from './output-pieces.js';
 import type { OutputSink, OutputStream } from './runtime/container-runtime.js';
 import { createStoring } from './store-output.js';
@@ -34,21 +35,25 @@ export interface OutputOptions {
   workloadLines: boolean;
   /** What is stored already of this epoch's output. */
   from?: StoredPosition;
+  /** Shared by all output of a worker. */
+  budget?: OutputBudget | undefined;
 }
 
 const GAP = 'output is missing here: the engine was away, or had thrown it away before it could be read.';
 
 /**
- * Takes a container's output at whatever speed it comes and stores it in pieces, in order of arrival. It never stalls the container and
- * holds at most the limit in memory: beyond it, bytes are counted and dropped but for a tail of each stream.
+ * Takes a container's output at whatever speed it comes and stores it in pieces, in order of arrival. It never stalls the container: what
+ * comes faster than it can be stored waits in memory as far as the worker's budget goes, and is lost beyond it, with a note. Beyond the limit
+ * of a log bytes are counted and dropped but for a tail of each stream.
  *
  * Bytes are stored once the store has them: what was taken but is the beginning of a character, or beyond the limit, is not. So a
  * worker that stops (`detach`, or dead) leaves a position behind which everything is still to be had from the container's engine.
  */
-export const openOutput = ({ claim, limitBytes, logs, log, workloadLines, from }: OutputOptions): Output => {
+export const openOutput = ({ claim, limitBytes, logs, log, workloadLines, from, budget }: OutputOptions): Output => {
   const { attempt } = claim;
   const lines = workloadLines ? createWorkloadLines(from) : undefined;
-  const storing = createStoring({ claim, logs, log, first: (from?.pieces ?? 0) + 1 });
+  const { pieces = 0, unsealed_bytes = 0 } = from ?? {};
+  const storing = createStoring({ claim, logs, log, first: pieces + 1, unsealed_bytes, budget });
   const queue = createPieceQueue(attempt);
   let tails = createTails();
   let kept = from ? from.stdout.bytes + from.stderr.bytes : 0;

@@ -11,12 +11,13 @@ import {
   toStopped,
   watchToEnd,
 } from './attempt.js';
+import { createPatience, findJobInputs, layJobInputs, takeOutputs, toPlayedWithoutInputs } from './attempt-files.js';
 import { toContainerOptions } from './attempt-options.js';
 import type { Hold, Leave } from './hold.js';
 import { requireKnownSpec } from './known-spec.js';
 import { findOwnContainer, isAnswering, removeOlderEpochs } from './own-containers.js';
 import { type Container, type ContainerOptions, RuntimeFault } from './runtime/container-runtime.js';
-import { settleAttempt, toSettlement } from './settle-attempt.js';
+import { type AttemptEntry, settleAttempt, toSettlement } from './settle-attempt.js';
 import { giveUp, takeOver } from './take-over.js';
 
 /** How an attempt ended for the worker: with an outcome, or left as it stands for others. */
@@ -37,7 +38,7 @@ const FRESH_MS = 5_000;
 /**
  * The story of one attempt: image, container, start, end, outcome, record, clean-up. Whatever happens on the way becomes an
  * Outcome; it throws only where the record refuses to take note of the end. The end is recorded behind the last
- * output, so whoever sees the end finds the whole log. The container goes last: until the end is recorded, it is the evidence.
+ * output and the files that the container left, so whoever sees the end finds both. The container goes last: until the end is recorded, it is the evidence.
  *
  * With an adoption the story begins in the middle: another worker of this engine had the epoch before, and came as far as the engine
  * shows. The same holds where it was this worker that lost the engine's answer to a start.
@@ -58,13 +59,14 @@ export const runAttempt = async (claim: Claim, context: AttemptContext, adoption
   };
   try {
     const played = await play(attempt, context, adoption);
-    if (played === 'left') {
+    const artifacts = played === 'left' ? played : await takeOutputs(attempt, played, context);
+    if (played === 'left' || artifacts === 'left') {
       if (hold.request === 'over') await removeOwn(hold, context);
       await attempt.output.detach();
       return { kind: 'left', why: hold.leave ?? 'moved' };
     }
     await attempt.output.close();
-    const reply = await settle(attempt, played, context);
+    const reply = await settle(attempt, { ...played, artifacts }, context);
     return { kind: 'ended', outcome: played.outcome, reply, removed: removeIfOver(attempt, reply, context.log) };
   } finally {
     hold.end();
@@ -81,6 +83,11 @@ const play = async (attempt: Attempt, context: AttemptContext, adoption?: Adopti
       const has_begun = attempt.begun || typeof adoption?.ran_ms === 'number';
       const unbegun = !has_begun && (await isEngineUnfit(error, context)) && attempt.hold.request === undefined;
       return { outcome: toOutcomeOfFault(error), evidence: null, unbegun };
+    }
+    const without_inputs = toPlayedWithoutInputs(error);
+    if (without_inputs !== undefined) {
+      context.log.warn({ err: error }, 'the inputs of a job could not be laid');
+      return without_inputs;
     }
     context.log.error({ err: error }, 'a bug in the worker ended an attempt; the job is started again');
     return { outcome: { kind: 'engine_restarted' }, evidence: null };
@@ -156,15 +163,20 @@ const clearWay = async (claim: Claim, { runtime, logs, log }: AttemptContext): P
  */
 const makeContainer = async (attempt: Attempt, context: AttemptContext) => {
   const { hold } = attempt;
+  const inputs = await findJobInputs(hold, context);
+  if (inputs === 'stopped') return 'stopped';
+  const mayAskAgain = createPatience();
   for (;;) {
-    const options = toContainerOptions(hold.claim, context);
+    const options = toContainerOptions(hold.claim, context, inputs.limit_seconds);
     const container = await createOwn(hold, options, context);
     if (container === 'stopped') return 'stopped';
     const made = performance.now();
     attempt.container = container;
     hold.container = container;
-    if (!(await isOurs(hold, context))) return 'stopped';
-    if (performance.now() - made < FRESH_MS) return { container, deadline_ms: options.labels.deadline * 1000 };
+    const laid = await layJobInputs(hold, container, { inputs, mayAskAgain }, context);
+    if (laid === 'stopped' || !(await isOurs(hold, context))) return 'stopped';
+    const is_fresh = performance.now() - made < FRESH_MS + inputs.limit_seconds * 1000;
+    if (laid === 'laid' && is_fresh) return { container, deadline_ms: options.labels.deadline * 1000 };
     await container.discard();
   }
 };
@@ -220,7 +232,9 @@ const removeOwn = async (hold: Hold, { runtime, log }: AttemptContext): Promise<
   }
 };
 
-const settle = async (attempt: Attempt, played: Played, context: AttemptContext): Promise<SettleReply | undefined> => {
+type Kept = Played & Pick<AttemptEntry, 'artifacts'>;
+
+const settle = async (attempt: Attempt, played: Kept, context: AttemptContext): Promise<SettleReply | undefined> => {
   const { hold, image_digest } = attempt;
   const released = hold.request === 'release' || played.unbegun === true;
   const entry = { ...played, node: context.node, image_digest, released, chance: Math.random() };

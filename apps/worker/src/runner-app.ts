@@ -37,6 +37,8 @@ export interface RunnerAppOptions extends RunnerAuthOptions {
   renderMetrics: () => Promise<string>;
   metricsType: string;
   loopbackOnly: boolean;
+  /** Other formats on the same port. */
+  beside?: Hono<RunnerEnv>;
   log: Logger;
 }
 
@@ -93,7 +95,7 @@ const refuseMisuse: MiddlewareHandler<RunnerEnv> = async (c, next) => {
 
 /** The runner's wire format on the worker's own port, errors as FastAPI sends them. */
 export const createRunnerApp = (options: RunnerAppOptions): Hono<RunnerEnv> => {
-  const { renderMetrics, metricsType, loopbackOnly, log } = options;
+  const { renderMetrics, metricsType, loopbackOnly, beside, log } = options;
   const app = new Hono<RunnerEnv>();
   app.use(refuseMisuse);
   app.use(async (c, next) => {
@@ -113,6 +115,7 @@ export const createRunnerApp = (options: RunnerAppOptions): Hono<RunnerEnv> => {
   ] as const) {
     app.all(path, (c) => c.json({ detail: 'Method Not Allowed' }, 405, { allow }));
   }
+  if (beside) app.route('/', beside);
   app.notFound((c) => c.json({ detail: 'Not Found' }, 404));
   app.onError((err, c) => {
     if (err instanceof AppError && err.code === 'over_quota') {

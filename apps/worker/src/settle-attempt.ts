@@ -8,7 +8,7 @@ import {
   toMessage,
   toRetryPolicy,
 } from '@berth/domain';
-import { type Claims, isUnavailable, type Settlement, type SettleReply } from '@berth/store';
+import { type ArtifactSummary, type Claims, isUnavailable, type Settlement, type SettleReply } from '@berth/store';
 import type { Logger } from 'pino';
 import type { Hold } from './hold.js';
 import { pause } from './waiting.js';
@@ -24,6 +24,8 @@ export interface AttemptEntry {
   released: boolean;
   /** It ended once we had told it to: a 0 is not that it was done. */
   stopped?: boolean;
+  /** What it left behind. */
+  artifacts?: ArtifactSummary | undefined;
   /** Random in [0, 1). */
   chance: number;
 }
@@ -33,8 +35,8 @@ export const toSettlement = (
   { claim, usage }: Pick<Hold, 'claim'> & Partial<Pick<Hold, 'usage'>>,
   entry: AttemptEntry,
 ): Settlement => {
-  const { outcome, evidence, node, image_digest } = entry;
-  const shared = { entry: { node, image_digest, evidence }, usage };
+  const { outcome, evidence, node, image_digest, artifacts } = entry;
+  const shared = { entry: { node, image_digest, evidence, ...(artifacts ? { artifacts } : {}) }, usage };
   if (entry.released && (entry.stopped || toFinalState(outcome) !== 'completed')) {
     return { ...shared, type: 'released', cause: null, exit_code: null, message: null, delay_ms: 0 };
   }

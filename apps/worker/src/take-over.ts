@@ -12,6 +12,7 @@ import {
   watchToEnd,
 } from './attempt.js';
 import { toTimeUp } from './attempt-options.js';
+import { MOST_LAYING_SECONDS } from './files/lay-inputs.js';
 import type { Hold } from './hold.js';
 import { findOwnContainer, isAnswering } from './own-containers.js';
 import { type ContainerRuntime, RuntimeFault } from './runtime/container-runtime.js';
@@ -46,7 +47,9 @@ export const takeOver = async (
   context.log.info({ container: found.container.id, ran_ms }, 'took over a container');
   const { container, deadline_ms } = found;
   const by_label = toRanMs(hold.claim, deadline_ms);
-  const agrees = ran_ms !== null && ran_ms < by_label + CLOCKS_AGREE_MS;
+  // The label leaves time for laying inputs, which may have taken none.
+  const laying_ms = hold.claim.spec.inputs?.length ? MOST_LAYING_SECONDS * 1000 : 0;
+  const agrees = ran_ms !== null && ran_ms < by_label + CLOCKS_AGREE_MS + laying_ms;
   return watchToEnd(attempt, container, { context, ran_ms: agrees ? ran_ms : by_label, deadline_ms });
 };
 

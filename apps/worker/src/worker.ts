@@ -2,6 +2,7 @@ import type { Claimant } from '@berth/store';
 import { startClassLoops } from './class-loops.js';
 import type { WorkerContext } from './context.js';
 import { startHeartbeat } from './heartbeat.js';
+import { startImageUpkeep } from './image-upkeep.js';
 import { isHere, readDiskSpace } from './inventory.js';
 import { startMachineCare } from './machine-care.js';
 import { createMachineUse } from './machine-use.js';
@@ -41,6 +42,7 @@ export const startWorker = async (context: WorkerContext): Promise<RunningWorker
     { worker: config.worker, every_ms: config.heartbeatMs, describe: createDescription(context, care.brokerTime()) },
     log,
   );
+  const images = startImageUpkeep(context);
   const sampler = startUsageSampler({ leases, claims: store.claims, log });
   if (served.length === 0) log.warn({ capacity }, 'this machine is too small for every class and will take no jobs');
   log.info({ node, capacity, classes: served.map((c) => c.name), oci_runtime: engine.oci_runtime }, 'worker ready');
@@ -66,6 +68,7 @@ export const startWorker = async (context: WorkerContext): Promise<RunningWorker
     room.close();
     gate.close();
     sampler.close();
+    images.close();
     pastGate.close();
     care.stopAdopting();
     await endAttempts();

@@ -3,6 +3,8 @@ import type { OutputStream } from './runtime/container-runtime.js';
 
 /** Clients keep no more than so many lines of a job, so older ones that were not taken yet are dropped. */
 const KEPT_LINES = 1_000;
+/** A line that is longer comes in parts: it has to be held until it ends. */
+const LONGEST_LINE = 256 * 1024;
 
 type Stored = Record<OutputStream, { tail: Buffer }>;
 
@@ -17,28 +19,36 @@ export const createWorkloadLines = (stored?: Stored) => {
   const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
   /** Joined only at the line's end: a line of megabytes arrives in many pieces. */
   const unfinished: Record<OutputStream, string[]> = { stdout: [], stderr: [] };
+  const lengths = { stdout: 0, stderr: 0 };
   let whole: string[] = [];
   const toLine = (text: string): string => `[${new Date().toISOString()}] ${text}`;
   const endLine = (stream: OutputStream, end: string): string => {
     const line = unfinished[stream].join('') + end;
     unfinished[stream] = [];
+    lengths[stream] = 0;
     return line;
+  };
+  const begin = (stream: OutputStream, text: string): void => {
+    if (text === '') return;
+    unfinished[stream].push(text);
+    lengths[stream] += text.length;
+    if (lengths[stream] > LONGEST_LINE) whole.push(toLine(endLine(stream, '')));
   };
   for (const stream of ['stdout', 'stderr'] as const) {
     const begun = stored ? toBegun(stored[stream].tail) : '';
-    if (begun !== '') unfinished[stream].push(begun);
+    begin(stream, begun);
   }
   return {
     push(stream: OutputStream, bytes: Buffer): void {
       const [first = '', ...more] = decoders[stream].write(bytes).split('\n');
       const last = more.pop();
       if (last === undefined) {
-        if (first !== '') unfinished[stream].push(first);
+        begin(stream, first);
         return;
       }
       const lines = [endLine(stream, first), ...more.slice(-KEPT_LINES)];
-      if (last !== '') unfinished[stream].push(last);
       whole.push(...lines.map(toLine));
+      begin(stream, last);
       if (whole.length > 2 * KEPT_LINES) whole = whole.slice(-KEPT_LINES);
     },
     /** Takes what is left without an end of line as a line. */

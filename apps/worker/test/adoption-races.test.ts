@@ -122,6 +122,20 @@ describe('a worker that starts', () => {
 
 const COUNT = 1_000;
 
+/** Holds who comes first until all have come. */
+const createBarrier = (count: number) => {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  let come = 0;
+  return (): Promise<void> => {
+    come += 1;
+    if (come === count) open();
+    return opened;
+  };
+};
+
 /** What a dead worker has left: running jobs, each with a container that has ended, and half of its output stored. */
 const leaveMany = async (rig: Rig, engine: ReturnType<typeof createFakeEngine>): Promise<string[]> => {
   const capacity = { centicpus: 1_000_000, memory_mb: 100_000_000, gpus: 0 };
@@ -168,7 +182,11 @@ describe('two workers that find the same thousand orphans', () => {
     const rig = openRig('adoption');
     const engine = createFakeEngine({ program: () => ({ output: [{ stream: 'stdout', data: 'one\ntwo\n' }] }) });
     const ids = await leaveMany(rig, engine);
-    const open = () => rig.openWorker({ runtime: createFakeRuntime(engine, rig.prefix) });
+    const bothAreUp = createBarrier(2);
+    const open = () => {
+      const runtime = createFakeRuntime(engine, rig.prefix);
+      return rig.openWorker({ runtime: { ...runtime, describe: () => bothAreUp().then(runtime.describe) } });
+    };
     const workers = await Promise.all([open(), open()]);
     await vi.waitFor(
       async () =>

@@ -1,4 +1,4 @@
-import type { Adoption, Claims, Settlement } from '@berth/store';
+import type { Adoption, Claims, FileStore, Settlement } from '@berth/store';
 import { expect, onTestFinished, vi } from 'vitest';
 import { toContainerOptions } from '../src/attempt-options.js';
 import { keepLeases } from '../src/leases.js';
@@ -6,6 +6,8 @@ import { type AttemptEnd, runAttempt } from '../src/run-attempt.js';
 import type { Container, ContainerRuntime } from '../src/runtime/container-runtime.js';
 import { createFakeEngine, createFakeRuntime, type FakeProgram } from '../src/runtime/fake-runtime.js';
 import { createFakeClaims, createFakeLogs, createLogBook, toAdoption, toClaim } from './fakes.js';
+import { createMemoryFiles } from './memory-files.js';
+import { extractAll } from './tar-text.js';
 
 export interface Play {
   program?: FakeProgram;
@@ -17,15 +19,27 @@ export interface Play {
   /** Puts parts of each container in place of the fake's. */
   container?: (fake: Container) => Partial<Container>;
   images?: 'here' | 'unknown' | 'unreachable';
+  /** Puts parts of the file store in place of the one in memory. */
+  files?: Partial<FileStore>;
 }
 
 /** One attempt on a fake engine and record; `steps` is what happened on both, in order. */
-export const setUp = ({ program = {}, spec = {}, claim = {}, claims = {}, runtime, container, images }: Play = {}) => {
+export const setUp = ({
+  program = {},
+  spec = {},
+  claim = {},
+  claims = {},
+  runtime,
+  container,
+  images,
+  files,
+}: Play = {}) => {
   const engine = createFakeEngine({ program: () => program, images: () => images ?? 'here' });
   const fake = createFakeRuntime(engine, 'test');
   const record = createFakeClaims(claims);
   const steps = record.calls;
-  const wrap = wrapWith(steps, container);
+  const laid: Record<string, string>[] = [];
+  const wrap = wrapWith(steps, laid, container);
   const outer: ContainerRuntime = {
     ...fake,
     create: async (options) => {
@@ -40,6 +54,7 @@ export const setUp = ({ program = {}, spec = {}, claim = {}, claims = {}, runtim
   const leases = keepLeases(record.claims, book.log);
   onTestFinished(() => leases.close());
   const onEngineFault = vi.fn();
+  const memory = createMemoryFiles(files);
   const context = {
     runtime: outer,
     claims: record.claims,
@@ -48,6 +63,7 @@ export const setUp = ({ program = {}, spec = {}, claim = {}, claims = {}, runtim
     node: 'node-1',
     installation: 'test',
     logLimitBytes: 1_000_000,
+    jobFiles: { files: memory.files, uploads: memory.uploads, limits: { files: 100, bytes: 1_000_000 } },
     profileOf: () => 'standard' as const,
     fakeGpus: false,
     onEngineFault,
@@ -67,15 +83,41 @@ export const setUp = ({ program = {}, spec = {}, claim = {}, claims = {}, runtim
     if (state === 'started') await made.start(() => {});
     return made.id;
   };
-  return { engine, fake, record, steps, output, book, leases, context, run, adopt, place, onEngineFault };
+  return {
+    engine,
+    fake,
+    memory,
+    held,
+    laid,
+    record,
+    steps,
+    output,
+    book,
+    leases,
+    context,
+    run,
+    adopt,
+    place,
+    onEngineFault,
+  };
 };
 
+async function* toSource(chunks: Uint8Array[]) {
+  yield* chunks;
+}
+
 const wrapWith =
-  (steps: string[], container: Play['container']) =>
+  (steps: string[], laid: Record<string, string>[], container: Play['container']) =>
   (inner: Container): Container => {
     const note = (what: string) => void steps.push(`container ${what}`);
     return {
       ...inner,
+      copyIn: async (tar, signal) => {
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of tar) chunks.push(chunk);
+        laid.push(await extractAll(toSource(chunks)));
+        return inner.copyIn(toSource(chunks), signal);
+      },
       start: (sink, onGap) => {
         note('started');
         return inner.start(sink, onGap);

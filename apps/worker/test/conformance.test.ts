@@ -4,11 +4,12 @@ import { createDockerRuntime } from '../src/runtime/docker/docker-runtime.js';
 import { createFakeEngine, createFakeRuntime } from '../src/runtime/fake-runtime.js';
 import { describeConformance, IMAGE, MISSING_IMAGE, type Subject, toFakeProgram } from './conformance.js';
 import { describeEnds } from './conformance-ends.js';
+import { describeFiles, FILER } from './conformance-files.js';
 import { describeOutput, TALKER } from './conformance-output.js';
 import { describeUsage } from './conformance-usage.js';
 
 const engine = createFakeEngine({
-  program: (options) => (options.argv === TALKER.argv ? TALKER.fake : toFakeProgram(options)),
+  program: (options) => [TALKER, FILER].find(({ argv }) => argv === options.argv)?.fake ?? toFakeProgram(options),
   images: (image) => (image === MISSING_IMAGE ? 'unknown' : 'here'),
 });
 
@@ -32,7 +33,7 @@ const real: Subject = {
   },
 };
 
-for (const describeAll of [describeConformance, describeEnds, describeOutput, describeUsage]) {
+for (const describeAll of [describeConformance, describeEnds, describeOutput, describeUsage, describeFiles]) {
   describeAll('the fake', fake);
   describeAll('the Docker engine', real);
 }

@@ -197,11 +197,14 @@ export const describeConformance = (name: string, subject: Subject): void => {
       expect(await runtime.list()).toEqual([]);
     });
 
-    test('an image resolves to one digest however many ask', async () => {
+    test('an image resolves to one digest however many ask, and is not removed under a container', async () => {
       const runtime = open();
       const images = await Promise.all(Array.from({ length: 8 }, () => runtime.resolveImage(IMAGE)));
       expect(new Set(images.map((i) => i.digest)).size).toBe(1);
       expect(images[0]?.digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+      await startNew(runtime, PROGRAMS.hello);
+      expect(await runtime.removeImage(IMAGE)).toMatch(/^(in_use|kept)$/);
+      expect(await runtime.removeImage(MISSING_IMAGE)).toBe('removed');
     });
 
     test('stop ends a program, politely first', async () => {

@@ -3,6 +3,7 @@ import Docker from 'dockerode';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ContainerOptions } from '../src/runtime/container-runtime.js';
 import { createDockerRuntime } from '../src/runtime/docker/docker-runtime.js';
+import { removeLeftVolumes } from '../src/runtime/docker/left-volumes.js';
 import { collect, FINE, IMAGE, toOptions } from './conformance.js';
 import { type CuttableEngine, openCuttableEngine } from './cuttable-engine.js';
 
@@ -35,6 +36,30 @@ const removeAll = async () => {
 
 afterEach(removeAll);
 afterAll(() => runtime.close());
+
+describe('the volume of a container with files', () => {
+  const list = async () => {
+    const filters = JSON.stringify({ label: [`berth.installation=${installation}`] });
+    const { Volumes } = (await docker.listVolumes({ filters } as object)) as { Volumes: { Name: string }[] | null };
+    return Volumes ?? [];
+  };
+
+  test('goes with it, however it is removed, and later where somebody else has removed it', async () => {
+    const make = () => runtime.create(sh('true', { profile: 'strict', has_files: true }));
+    await (await make()).remove();
+    await (await make()).discard();
+    expect(await list()).toEqual([]);
+    const kept = await make();
+    const other = await make();
+    await docker.getContainer(other.id).remove({ force: true });
+    expect(await list()).toHaveLength(2);
+    expect(await runtime.removeLeftovers()).toBe(0);
+    expect(await removeLeftVolumes(docker, installation, -60_000)).toBe(1);
+    expect(await list()).toHaveLength(1);
+    await kept.remove();
+    expect(await list()).toEqual([]);
+  });
+});
 
 describe('a container is locked down', () => {
   test.each(['standard', 'strict'] as const)('no capability, no new privilege, seccomp: %s', async (profile) => {

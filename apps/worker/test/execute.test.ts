@@ -245,7 +245,7 @@ describe("a job of the workload runner's format", () => {
   it("runs the image's own command where it names none", async () => {
     const rig = openRig('execute');
     const { context } = await openRunner(rig);
-    const create = vi.spyOn(context.runtime, 'create');
+    const create = vi.spyOn(context.attempts.runtime, 'create');
     const job_id = await rig.submit({ command: ['true'] }, 'workload');
     expect(await rig.untilState(job_id, 'completed')).toMatchObject({ exit_code: 0 });
     const spec = { ...(await rig.store.jobs.read(job_id))?.spec, command: [] };

@@ -121,7 +121,7 @@ const toPosition = (pieces: LogPiece[]): StoredPosition => {
     const bytes = Buffer.concat(pieces.filter((piece) => piece.stream === stream).map((piece) => piece.bytes));
     return { bytes: bytes.length, tail: bytes.subarray(-1024) };
   };
-  return { stdout: of('stdout'), stderr: of('stderr'), pieces: pieces.length, complete: false };
+  return { stdout: of('stdout'), stderr: of('stderr'), pieces: pieces.length, complete: false, unsealed_bytes: 0 };
 };
 
 export const createFakeLogs = (overrides: Partial<LogStore> = {}): FakeLogs => {
@@ -134,6 +134,7 @@ export const createFakeLogs = (overrides: Partial<LogStore> = {}): FakeLogs => {
       return 'stored';
     },
     beginAnew: async () => 'stored',
+    seal: async () => ({ kind: 'empty' }),
     readPosition: async () => toPosition(pieces),
     ...overrides,
   } as unknown as LogStore;

@@ -1,6 +1,19 @@
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { DEFAULT_CLASSES, findClass, type JobState, type ResourceClass, toAsk } from '@berth/domain';
 import { openProducer } from '@berth/queue';
-import { createStore, type JobRecord, type LogStream, openRedis, type Store, type WireFormat } from '@berth/store';
+import {
+  createStore,
+  type FileStore,
+  type JobRecord,
+  type LogStream,
+  openLocalFiles,
+  openRedis,
+  type Store,
+  type WireFormat,
+} from '@berth/store';
+import Docker from 'dockerode';
 import type { Redis } from 'ioredis';
 import { expect, onTestFinished, vi } from 'vitest';
 import { toWorkerConfig } from '../src/config.js';
@@ -68,9 +81,37 @@ const startPump = (store: Store, classes: ResourceClass[], redis: ReturnType<typ
   };
 };
 
+/** Of all workers of a rig together, as on one machine. */
+const toFolder = (prefix: string): string => join(tmpdir(), `${prefix}-files`);
+
+/** Opened when it is first needed: most tests read no file. */
+const openLazily = (folder: string): FileStore => {
+  let opened: Promise<FileStore> | undefined;
+  const files = (): Promise<FileStore> => {
+    opened ??= openLocalFiles(folder);
+    return opened;
+  };
+  return {
+    put: async (...args) => (await files()).put(...args),
+    read: async (...args) => (await files()).read(...args),
+    stat: async (name) => (await files()).stat(name),
+    remove: async (name) => (await files()).remove(name),
+    list: async function* (prefix) {
+      yield* (await files()).list(prefix);
+    },
+    close: async () => (await opened)?.close(),
+  };
+};
+
 const startOne = async (prefix: string, overrides: Overrides, environment: Record<string, string>) => {
   const book = createLogBook();
-  const env = { REDIS_URL: brokerUrl(), DOCKER_HOST: process.env.DOCKER_HOST, BERTH_PREFIX: prefix, ...environment };
+  const env = {
+    REDIS_URL: brokerUrl(),
+    DOCKER_HOST: process.env.DOCKER_HOST,
+    BERTH_PREFIX: prefix,
+    BERTH_FILES: toFolder(prefix),
+    ...environment,
+  };
   const context = await openWorkerContext(toWorkerConfig(env), { log: book.log, installation: prefix, ...overrides });
   const spies = [vi.spyOn(context.store.claims, 'claim'), vi.spyOn(context.store.claims, 'draw')];
   const worker = await startWorker(context);
@@ -100,13 +141,18 @@ const expectNoContainers = async (prefix: string) => {
   await Promise.all(left.map(({ id }) => runtime.open(id).remove()));
   await runtime.close();
   expect(left).toEqual([]);
+  const docker = new Docker();
+  const filters = JSON.stringify({ label: [`berth.installation=${prefix}`] });
+  const { Volumes } = (await docker.listVolumes({ filters } as object)) as { Volumes: { Name: string }[] | null };
+  for (const { Name } of Volumes ?? []) await docker.getVolume(Name).remove();
+  expect(Volumes ?? [], 'volumes are left').toEqual([]);
 };
 
 /** A broker's corner for one test: jobs go in as they do from the API. What a test leaves behind fails it. */
 export const openRig = (file: string, classes: ResourceClass[] = DEFAULT_CLASSES): Rig => {
   const prefix = `test-worker-${file}-${process.pid}-${opened++}`;
   const redis = openRedis(brokerUrl(), 'steady');
-  const store = createStore(redis, prefix);
+  const store = createStore(redis, prefix, openLazily(toFolder(prefix)));
   const stopPump = startPump(store, classes, redis);
   onTestFinished(async () => {
     await stopPump();
@@ -114,6 +160,7 @@ export const openRig = (file: string, classes: ResourceClass[] = DEFAULT_CLASSES
     if (keys.length > 0) await redis.unlink(...keys);
     expect(await redis.keys(`${prefix}:*`)).toEqual([]);
     redis.disconnect();
+    await rm(toFolder(prefix), { recursive: true, force: true });
     await expectNoContainers(prefix);
   }, 60_000);
 

@@ -6,10 +6,14 @@ import type { ExitReport, Network, Profile, Usage } from '@berth/domain';
  *
  * One attempt's calls come in this order, on one worker:
  *
- *   resolveImage → create → start → ended → remove          stop may come at any time after create
+ *   resolveImage → create → copyIn → start → ended → copyOut → remove          stop may come at any time after create
  *
  * - `create` claims the container's name, which carries the job and the epoch. Of several concurrent creates with one
  *   name exactly one succeeds; the others get a RuntimeFault `name_taken`. Nothing runs before `start`.
+ * - `copyIn` and `copyOut` are for containers that were asked for with `has_files`; of others /workspace may be a tmpfs, which no engine copies
+ *   out of. `copyIn` comes before the start, any number of times, and is always given an uncompressed tar: an engine hands what is compressed to a
+ *   program of the machine's, or worse of the container's. `copyOut` may be called at any time while the container is there, also while it runs; what it gives is
+ *   what the job left, and is not to be trusted in any way.
  * - `start` opens the output before it starts the program, so the first byte is never lost. It is called at most once,
  *   and never on a container that has run: the engine would run it again.
  * - `ended` may be called before or after the end and as often as one likes; each call gives the same report. It returns
@@ -36,10 +40,17 @@ export interface ContainerRuntime {
   isFit(): Promise<boolean>;
   /** Makes the image available, pulling it once however many ask. Faults: `image_not_found`, `image_pull_failed`. */
   resolveImage(image: string): Promise<Image>;
+  /**
+   * Removes what the engine knows by this name, where it could be pulled again. `in_use`: a container has it, running or not; `kept`: it came from no
+   * registry, or the engine needs it. Gone already is success. Faults: `engine_unavailable`.
+   */
+  removeImage(image: string): Promise<'removed' | 'in_use' | 'kept'>;
   /** Faults: `name_taken`, `image_not_found`, `start_failed` (the options name something the engine refuses). */
   create(options: ContainerOptions): Promise<Container>;
   /** Every container with our label on this engine, or those of one job, running or not. Foreign ones are never listed. */
   list(job_id?: string): Promise<ContainerSummary[]>;
+  /** Removes what containers that are gone have left on the engine, where somebody else removed them; returns how much. */
+  removeLeftovers(): Promise<number>;
   /** A handle on a container of `list`. It has no sink: its output is not read. */
   open(id: string): Container;
   close(): Promise<void>;
@@ -53,6 +64,18 @@ export interface Container {
    * breaks, the output is taken up again from the engine's log; `onGap` is called as it is by `follow`.
    */
   start(sink: OutputSink, onGap?: () => void): Promise<void>;
+  /**
+   * Lays files into /workspace of a container that has not been started, from a tar with names relative to it; owners and modes are taken
+   * from there. The folder itself is made so that the job may write in it. Faults: `not_found`, `engine_unavailable`, and what the tar's source throws as it is. What a failed call has left there is
+   * unknown: discard the container.
+   */
+  copyIn(tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /**
+   * A tar of what stands at `path` below /workspace (`''`: all of it): the names in it begin with the last part of the path, or `workspace`. A link
+   * at the path itself is not followed. Empty where nothing stands there. Faults, also on the way: `not_found` (the container),
+   * `path_refused` (the engine reads the container, but not this path: links there lead round in circles, say), `engine_unavailable`.
+   */
+  copyOut(path: string, signal?: AbortSignal): AsyncIterable<Buffer>;
   /**
    * Reads the output of a container that has been started already, from the given position on, and returns once the reading has begun;
    * `ended` waits for it as it does after `start`. Faults: `not_found`, `engine_unavailable`.
@@ -134,6 +157,11 @@ export interface ContainerOptions {
   memory_mb: number;
   network: Network;
   profile: Profile;
+  /**
+   * Files are laid into its /workspace, or taken out of it. With the strict profile that is a volume on the disk then, gone with the container, and
+   * root's until `copyIn` was called.
+   */
+  has_files?: boolean;
   /** What it may use of the machine's GPUs, and is told of. Fake ones are told and not attached. Default: none. */
   gpus?: { uuids: string[]; fake: boolean };
   labels: ContainerLabels;
@@ -163,6 +191,7 @@ export type FaultCode =
   | 'name_taken'
   | 'start_failed'
   | 'not_found'
+  | 'path_refused'
   | 'engine_unavailable';
 
 /** The engine's fault, sorted by its status code, never by its text. */

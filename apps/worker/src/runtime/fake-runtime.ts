@@ -5,52 +5,16 @@ import {
   type ContainerOptions,
   type ContainerRuntime,
   type ContainerSummary,
-  type EngineInfo,
   type OutputPosition,
   type OutputSink,
   type OutputStream,
   RuntimeFault,
 } from './container-runtime.js';
+import { createFakeFiles, type FakeFiles } from './fake-files.js';
+import { type FakeEngineOptions, type FakeProgram, type FakeWrite, INFO } from './fake-program.js';
 import { createSkip } from './output-position.js';
 
-export interface FakeWrite {
-  stream: OutputStream;
-  data: string | Buffer;
-  /** Written so long after what stands before it. Without it, in the same moment. */
-  after_ms?: number;
-}
-
-/** What a fake container does once it is started. Everything left out is what `true` does. */
-export interface FakeProgram {
-  output?: FakeWrite[];
-  exit_code?: number;
-  /** The kernel killed a process of it for want of memory: its own, or a child's where it ends with another exit code. */
-  oom_killed?: boolean;
-  /** What the engine itself says of that. By default the truth. */
-  oom_flag?: boolean;
-  /** It runs until this settles; without it, it ends as soon as it has started. */
-  until?: Promise<unknown>;
-  /** It lives through TERM, so that `stop` needs its grace time and KILL. */
-  ignores_term?: boolean;
-  /** The engine refuses to start it, with this exit code. */
-  refused?: number;
-  /** The refusal is the engine's own trouble, and another time may do. */
-  refused_for_now?: boolean;
-  /** Its working directory cannot be one: the engine refuses to create it. */
-  bad_workdir?: boolean;
-  /** Init starts and finds no such program. */
-  missing?: boolean;
-  /** Init starts, finds the program and may not run it. */
-  not_executable?: boolean;
-}
-
-export interface FakeEngineOptions {
-  /** What a container with these options does. Default: what `true` does. */
-  program?: (options: ContainerOptions) => FakeProgram;
-  /** Images that can be had, each with or without a registry's answer. Default: every image. */
-  images?: (image: string) => 'here' | 'unknown' | 'unreachable';
-  info?: Partial<EngineInfo>;
-}
+export type { FakeEngineOptions, FakeProgram, FakeWrite } from './fake-program.js';
 
 interface FakeContainer {
   id: string;
@@ -65,6 +29,7 @@ interface FakeContainer {
   /** What the engine has kept of its output. */
   log: { stream: OutputStream; bytes: Buffer }[];
   readers: OutputSink[];
+  files: FakeFiles;
   end: (report: ExitReport) => void;
   report: Promise<ExitReport>;
   started_at: number | null;
@@ -118,24 +83,18 @@ export const createFakeRuntime = (
     requireImage(engine, image);
     return { digest: toFakeDigest(image) };
   },
+  removeImage: async (image) =>
+    [...engine.containers.values()].some(({ options }) => options.image === image) ? 'in_use' : 'removed',
   create: async (options) => openContainer(engine, addContainer(engine, options)),
   list: async (job_id) =>
     [...engine.containers.values()]
       .filter(({ options: { labels } }) => labels.installation === installation)
       .filter(({ options: { labels } }) => job_id === undefined || labels.job_id === job_id)
       .map(({ id, options, state, paused }) => ({ id, name: options.name, labels: options.labels, state, paused })),
+  removeLeftovers: async () => 0,
   open: (id) => openContainer(engine, engine.containers.get(id) ?? toGone(id)),
   close: async () => undefined,
 });
-
-const INFO: EngineInfo = {
-  id: 'fake-engine',
-  name: 'fake-node',
-  version: '0',
-  cpus: 4,
-  memory_mb: 8192,
-  oci_runtime: 'fake',
-};
 
 const toFakeDigest = (image: string): string => `sha256:${createHash('sha256').update(image).digest('hex')}`;
 
@@ -171,7 +130,18 @@ const toContainer = (options: ContainerOptions, program: FakeProgram): FakeConta
     end = resolve;
   });
   const id = `fake-${made}`;
-  return { ...NEW, id, options, program, state: 'created', log: [], readers: [], end, report };
+  return {
+    ...NEW,
+    id,
+    options,
+    program,
+    state: 'created',
+    log: [],
+    readers: [],
+    files: createFakeFiles(),
+    end,
+    report,
+  };
 };
 
 /** A handle on nothing: every call finds it gone. */
@@ -181,14 +151,33 @@ const toGone = (id: string): FakeContainer => {
   const labels = { job_id: '', epoch: 0, attempt: 0, deadline: 0, installation: '' };
   const shape = { name: '', image: '', argv: [], env: {}, workdir: '/', centicpus: 1, memory_mb: 6, labels };
   const options = { ...shape, network: 'none', profile: 'standard' } as const;
-  return { ...NEW, id, options, program: {}, state: 'ended', log: [], readers: [], end, report };
+  return {
+    ...NEW,
+    id,
+    options,
+    program: {},
+    state: 'ended',
+    log: [],
+    readers: [],
+    files: createFakeFiles(),
+    end,
+    report,
+  };
 };
 
 const openContainer = (engine: FakeEngine, container: FakeContainer): Container => ({
   id: container.id,
   start: async (sink) => start(container, sink),
+  copyIn: async (tar) => {
+    requireThere(engine, container);
+    await container.files.copyIn(tar);
+  },
+  copyOut: async function* (path) {
+    requireThere(engine, container);
+    yield* container.files.copyOut(path);
+  },
   follow: async (sink, from) => {
-    if (engine.containers.get(container.id) !== container) throw new RuntimeFault('not_found', 'There is no container');
+    requireThere(engine, container);
     follow(container, sink, from);
   },
   ended: () => container.report,
@@ -214,6 +203,10 @@ const openContainer = (engine: FakeEngine, container: FakeContainer): Container 
   },
 });
 
+const requireThere = ({ containers }: FakeEngine, container: FakeContainer): void => {
+  if (containers.get(container.id) !== container) throw new RuntimeFault('not_found', 'There is no container');
+};
+
 const start = (container: FakeContainer, sink: OutputSink): void => {
   const { program } = container;
   if (container.state !== 'created') throw new RuntimeFault('start_failed', 'The container has run already');
@@ -224,6 +217,7 @@ const start = (container: FakeContainer, sink: OutputSink): void => {
   container.state = 'running';
   container.started_at = Date.now();
   container.readers.push(sink);
+  for (const [path, text] of Object.entries(program.files ?? {})) container.files.write(path, text);
   const written = write(container, program.output ?? []);
   const end = () => finish(container, toEnd(container));
   Promise.all([written, program.until]).then(end, end);

@@ -35,6 +35,7 @@ const options: fc.Arbitrary<ContainerOptions> = fc.record({
   memory_mb: fc.integer({ min: 6, max: 16_777_216 }),
   network: fc.constantFrom('none', 'egress'),
   profile: fc.constantFrom('standard', 'strict'),
+  has_files: fc.boolean(),
   gpus: fc.record({ uuids: fc.array(fc.string({ minLength: 1 })), fake: fc.boolean() }),
   labels: fc.record({
     job_id: fc.string(),
@@ -73,11 +74,28 @@ const toGolden = (o: ContainerOptions) => ({
     o.profile === 'strict'
       ? {
           '/tmp': `rw,noexec,nosuid,nodev,mode=1777,size=${Math.max(1, Math.floor(o.memory_mb / 4))}m`,
-          '/workspace': `rw,exec,nosuid,nodev,uid=65534,gid=65534,mode=0755,size=${Math.max(1, Math.floor(o.memory_mb / 2))}m`,
+          ...(o.has_files
+            ? {}
+            : {
+                '/workspace': `rw,exec,nosuid,nodev,uid=65534,gid=65534,mode=0755,size=${Math.max(1, Math.floor(o.memory_mb / 2))}m`,
+              }),
         }
       : {},
-  Mounts:
-    o.network === 'none' ? [{ Type: 'bind', Source: '/volumes/hosts', Target: '/etc/hosts', ReadOnly: true }] : [],
+  Mounts: [
+    ...(o.network === 'none' ? [{ Type: 'bind', Source: '/volumes/hosts', Target: '/etc/hosts', ReadOnly: true }] : []),
+    ...(o.has_files && o.profile === 'strict'
+      ? [
+          {
+            Type: 'volume',
+            Target: '/workspace',
+            VolumeOptions: {
+              NoCopy: true,
+              Labels: { 'berth.installation': o.labels.installation, 'berth.job': o.labels.job_id },
+            },
+          },
+        ]
+      : []),
+  ],
   DeviceRequests:
     o.gpus === undefined || o.gpus.fake || o.gpus.uuids.length === 0
       ? []

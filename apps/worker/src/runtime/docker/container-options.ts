@@ -1,11 +1,11 @@
-import type { Profile } from '@berth/domain';
 import type { ContainerOptions } from '../container-runtime.js';
-import { toLabels } from './container-labels.js';
+import { INSTALLATION_LABEL, JOB_LABEL, toLabels } from './container-labels.js';
 
 const MIB = 1024 * 1024;
 const NANO_PER_CENTICPU = 10_000_000;
 /** `nobody`, by number: an image need not know the name. */
-const STRICT_USER = '65534:65534';
+export const STRICT_UID = 65_534;
+const STRICT_USER = `${STRICT_UID}:${STRICT_UID}`;
 
 /** What the engine and the machine decide, not the job. */
 export interface EngineChoices {
@@ -52,8 +52,8 @@ const toHostConfig = (options: ContainerOptions, engine: EngineChoices) => ({
     { Name: 'core', Soft: 0, Hard: 0 },
   ],
   ReadonlyRootfs: options.profile === 'strict',
-  Tmpfs: toTmpfs(options.profile, options.memory_mb),
-  Mounts: options.network === 'none' && engine.hosts_file !== undefined ? [toHostsMount(engine.hosts_file)] : [],
+  Tmpfs: toTmpfs(options),
+  Mounts: toMounts(options, engine),
   DeviceRequests: toDeviceRequests(options),
 });
 
@@ -97,15 +97,29 @@ const toDeviceRequests = ({ gpus }: ContainerOptions) =>
     : [{ Driver: 'nvidia', DeviceIDs: gpus.uuids, Capabilities: [['gpu']] }];
 
 /** A full tmpfs must say "no space left" before the memory limit kills the job, so both together are less than it. */
-const toTmpfs = (profile: Profile, memory_mb: number): Record<string, string> => {
+const toTmpfs = ({ profile, memory_mb, has_files }: ContainerOptions): Record<string, string> => {
   if (profile === 'standard') return {};
   const tmp = Math.max(1, Math.floor(memory_mb / 4));
   const workspace = Math.max(1, Math.floor(memory_mb / 2));
+  const tmpfs = { '/tmp': `rw,noexec,nosuid,nodev,mode=1777,size=${tmp}m` };
+  if (has_files) return tmpfs;
   return {
-    '/tmp': `rw,noexec,nosuid,nodev,mode=1777,size=${tmp}m`,
+    ...tmpfs,
     '/workspace': `rw,exec,nosuid,nodev,uid=65534,gid=65534,mode=0755,size=${workspace}m`,
   };
 };
+
+const toMounts = (options: ContainerOptions, { hosts_file }: EngineChoices) => [
+  ...(options.network === 'none' && hosts_file !== undefined ? [toHostsMount(hosts_file)] : []),
+  ...(options.has_files && options.profile === 'strict' ? [toWorkspaceVolume(options)] : []),
+];
+
+/** Without a name, so that it goes with the container. An engine takes files out of no tmpfs, and lays none into a read-only root. */
+const toWorkspaceVolume = ({ labels: { installation, job_id } }: ContainerOptions) => ({
+  Type: 'volume',
+  Target: '/workspace',
+  VolumeOptions: { NoCopy: true, Labels: { [INSTALLATION_LABEL]: installation, [JOB_LABEL]: job_id } },
+});
 
 const toHostsMount = (source: string) => ({ Type: 'bind', Source: source, Target: '/etc/hosts', ReadOnly: true });
 

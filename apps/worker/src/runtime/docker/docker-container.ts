@@ -2,6 +2,7 @@ import type { ExitReport } from '@berth/domain';
 import type Docker from 'dockerode';
 import { type Container, RuntimeFault } from '../container-runtime.js';
 import { attachOutput } from './attached-output.js';
+import { copyIn, copyOut } from './container-copy.js';
 import { type EndWatch, watchEnd } from './container-end.js';
 import type { ReadUsage } from './container-usage.js';
 import { callWithin, DEADLINES } from './engine-calls.js';
@@ -95,6 +96,8 @@ export const createDockerContainer = (options: DockerContainerOptions, id: strin
 
 /** What anyone may do to it, at any time. */
 const toControls = (container: Docker.Container, { gate, stops }: Pick<DockerContainerOptions, 'gate' | 'stops'>) => ({
+  copyIn: (tar: AsyncIterable<Uint8Array>, signal?: AbortSignal) => copyIn(container, tar, { signal }),
+  copyOut: (path: string, signal?: AbortSignal) => copyOut(container, path, { signal }),
   isRunning: () => readRunning(container),
   pause: () => setPaused(container, true),
   unpause: () => setPaused(container, false),

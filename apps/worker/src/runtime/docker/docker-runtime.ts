@@ -12,6 +12,7 @@ import { toCreateFault, toReadFault, toStatusCode } from './faults.js';
 import { isFit } from './fitness.js';
 import { prepareHostsFile } from './hosts-file.js';
 import { createImages } from './images.js';
+import { removeLeftVolumes } from './left-volumes.js';
 import { createLifecycleGate, type LifecycleGate } from './lifecycle-gate.js';
 import { createMemoryWitness, type MemoryWitnessOptions } from './memory-witness.js';
 import { createNetworks, type Networks } from './networks.js';
@@ -48,25 +49,23 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
   const memory = createMemoryWitness(options.memory);
   const readUsage = createReadUsage();
   const stops = createOwnStops();
-  const closings = new Set<() => void>();
+  const closings = createClosings();
   let events: EngineEvents | undefined;
   let closed = false;
+  const { probe_image } = options;
   const fitness = shareWhileAsked(
-    async () => options.probe_image === undefined || (await isFit(docker, options.probe_image, await described.get())),
+    async () => probe_image === undefined || (await isFit(docker, probe_image, await described.get())),
   );
 
   const requireOpen = () => {
     if (closed) throw new RuntimeFault('engine_unavailable', 'The runtime is closed');
   };
+  const isEngineUp = () => isAnswering(options.engine);
+  const parts = { docker, gate, memory, readUsage, stops, isEngineUp, onClose: closings.add };
   const open = (id: string, created: boolean): Container => {
     requireOpen();
     events ??= openEngineEvents(docker, options.installation);
-    const onClose = (stop: () => void) => {
-      closings.add(stop);
-      return () => closings.delete(stop);
-    };
-    const isEngineUp = () => isAnswering(options.engine);
-    return createDockerContainer({ docker, events, gate, memory, readUsage, stops, isEngineUp, onClose }, id, created);
+    return createDockerContainer({ ...parts, events }, id, created);
   };
 
   return {
@@ -74,25 +73,41 @@ export const createDockerRuntime = (options: DockerRuntimeOptions): ContainerRun
     isFit: fitness,
     resolveImage: async (image) => {
       const resolved = await images.resolve(image);
-      if (image === options.probe_image) await described.forgetUnless((engine) => engine.probed);
+      if (image === probe_image) await described.forgetUnless((engine) => engine.probed);
       return resolved;
     },
+    removeImage: async (image) => (image === probe_image ? 'kept' : images.remove(image)),
     create: async (asked) => {
       requireOpen();
       const engine = await described.get();
       const egress_network = await toEgressNetwork(networks, asked);
       const id = await gate.pass(() =>
-        createContainer(docker, within(asked, engine), { ...engine, egress_network, probe_image: options.probe_image }),
+        createContainer(docker, within(asked, engine), { ...engine, egress_network, probe_image }),
       );
       return open(id, true);
     },
     list: (job_id) => listContainers(docker, options.installation, job_id),
+    removeLeftovers: () => removeLeftVolumes(docker, options.installation),
     open: (id) => open(id, false),
     close: async () => {
       closed = true;
-      for (const stop of closings) stop();
+      closings.closeAll();
       memory.close();
       await events?.close();
+    },
+  };
+};
+
+/** What is to be stopped when the runtime closes. `add` gives back the function that takes it back. */
+const createClosings = () => {
+  const all = new Set<() => void>();
+  return {
+    add: (stop: () => void) => {
+      all.add(stop);
+      return () => all.delete(stop);
+    },
+    closeAll: () => {
+      for (const stop of all) stop();
     },
   };
 };

@@ -10,6 +10,8 @@ export interface Images {
   resolve(image: string): Promise<Image>;
   /** The image as the engine has it, or undefined where it would have to be pulled. */
   find(image: string): Promise<Image | undefined>;
+  /** As `removeImage` of the port. */
+  remove(image: string): Promise<'removed' | 'in_use' | 'kept'>;
 }
 
 /** Whoever asks for an image while someone else is already getting it shares that one's answer, good or bad. */
@@ -34,8 +36,25 @@ export const createImages = (docker: Docker, pull_limit_ms: number): Images => {
     throw new RuntimeFault('image_pull_failed', `${image} was pulled and is gone again`, { retryable: true });
   };
 
+  const remove = async (image: string): Promise<'removed' | 'in_use' | 'kept'> => {
+    if (asked.has(image)) return 'in_use';
+    try {
+      const { RepoDigests = [] } = await callWithin(DEADLINES.read, () => docker.getImage(image).inspect());
+      if (!RepoDigests.length) return 'kept';
+      const filters = { ancestor: [image] };
+      const users = await callWithin(DEADLINES.read, () => docker.listContainers({ all: true, filters }));
+      if (users.length > 0) return 'in_use';
+      await callWithin(DEADLINES.remove, () => docker.getImage(image).remove());
+    } catch (error) {
+      if (toStatusCode(error) === 409) return 'in_use';
+      if (!isUnknownImage(error)) throw toReadFault(error);
+    }
+    return 'removed';
+  };
+
   return {
     find,
+    remove,
     resolve: (image) => {
       const running = asked.get(image);
       if (running !== undefined) return running;

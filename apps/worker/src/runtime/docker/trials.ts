@@ -53,6 +53,8 @@ const removeLeftBehind = async (docker: Docker): Promise<void> => {
   );
   const old = trials.filter((p) => Date.now() / 1000 - p.Created > LEFT_BEHIND_SECONDS);
   for (const { Id } of old) {
-    await callWithin(DEADLINES.remove, (abortSignal) => docker.getContainer(Id).remove({ force: true, abortSignal }));
+    await callWithin(DEADLINES.remove, (abortSignal) =>
+      docker.getContainer(Id).remove({ force: true, v: true, abortSignal }),
+    );
   }
 };
