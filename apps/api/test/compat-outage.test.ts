@@ -61,6 +61,16 @@ describe('the kept formats without a broker', () => {
       ]);
       expect(performance.now() - began).toBeLessThan(2_000);
     }
+    for (const [method, path] of [
+      ['GET', '/download/1'],
+      ['GET', '/download_partial/1'],
+      ['POST', '/terminate/1'],
+      ['POST', '/upload'],
+    ] as const) {
+      const reply = await api.send(method, path);
+      const message = 'Redis does not answer. Try again in a few seconds.';
+      expect([path, reply.status, reply.body]).toEqual([path, 503, { id: 0, status: 'Unknown', message }]);
+    }
     const health = await api.send('GET', '/health');
     expect([health.status, health.body.status]).toEqual([503, 'unhealthy']);
   });

@@ -6,6 +6,8 @@ import { isOwn, requireOperator } from '../auth.js';
 import type { Jobs } from '../jobs.js';
 import { type Coordinator, createCoordinator } from './coordinator.js';
 import { answerAsFastApi, KeptFormatError, methodNotAllowed, toFastApiResponse } from './fastapi-errors.js';
+import { toOrchestratorResponse } from './orchestrator-errors.js';
+import { ORCHESTRATOR_PATH } from './orchestrator-routes.js';
 import { readKeptBody } from './read-body.js';
 import { parseUuid, requireUuid } from './uuid-path.js';
 import { createWorkload, type Workload } from './workload.js';
@@ -28,8 +30,10 @@ export const isWorkloadBody = (body: unknown): boolean =>
 const KEPT_PATH = /^\/(?:jobs|executors|stats|schedule|cleanup)(?:\/|$)/;
 
 /** A refusal that comes before any route, in the words of these formats. Undefined: the path is none of theirs. */
-export const toKeptRefusal = (log: Logger, c: Context, error: unknown): Response | undefined =>
-  KEPT_PATH.test(c.req.path) ? toFastApiResponse(log, c, error) : undefined;
+export const toKeptRefusal = (log: Logger, c: Context, error: unknown): Response | undefined => {
+  if (ORCHESTRATOR_PATH.test(c.req.path)) return toOrchestratorResponse(log, c, error);
+  return KEPT_PATH.test(c.req.path) ? toFastApiResponse(log, c, error) : undefined;
+};
 
 const notFound = (job_id: string): KeptFormatError => new KeptFormatError(404, `Job ${job_id} not found`);
 
