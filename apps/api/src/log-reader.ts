@@ -1,113 +1,137 @@
-import { isTerminal } from '@berth/domain';
-import type { Channels, JobRecord, LogEntry, LogStore } from '@berth/store';
-import type { LogStart } from './log-tail.js';
+import { createKeptReads, type LogEntry } from '@berth/store';
+import { createLogFeeds, type FeedParts, type LogFeed } from './log-feed.js';
+import type { RingPlace } from './log-ring.js';
+import type { LogStart } from './log-start.js';
 import { readPatiently } from './patience.js';
 import { HEARTBEAT_MS } from './sse.js';
 import { createTurns } from './turns.js';
-import type { Waiters } from './waiters.js';
-import { createWake, type Wake } from './wake.js';
+import { createWake } from './wake.js';
 
 export interface LogQuery {
   start: LogStart;
   /** Goes on until the job ends; otherwise to the present end. */
   follow: boolean;
+  /** A follower that takes nothing for long and loses touch with the live log is told so and let go: it can come back. */
+  resumable?: boolean;
   signal: AbortSignal;
 }
 
+/** `idle`: nothing has come for a while. `gap`: what follows is left out, and this is the last that comes. */
+export type LogItem = LogEntry | 'idle' | 'gap';
+
 /** What is held of a log for one reader, but for its last piece: many may stand still at a time, and for long. */
-const HELD_BYTES = 64 * 1024;
-const MOST_PIECES = 64;
+const PAGE_BYTES = 64 * 1024;
+/** Of pages that were read lately, so that many who begin at the same place read them once. */
+const KEPT_BYTES = 16 * 1024 * 1024;
 /** So many reads are on their way at a time: they share a connection with requests, which must not wait behind hundreds of them. */
 const READS = 8;
+const STALLED_MS = 5_000;
 
-/** As many of the pieces as are held at once, at least one. */
-export const toHeld = (page: LogEntry[]): LogEntry[] => {
-  let size = 0;
-  const end = page.findIndex(({ bytes }) => {
-    size += bytes.length;
-    return size > HELD_BYTES;
-  });
-  return end === -1 ? page : page.slice(0, Math.max(1, end));
+const toSize = (page: LogEntry[]): number => page.reduce((sum, { bytes }) => sum + bytes.length + 200, 0);
+
+/** Pages of stored logs. Pieces never change, so a page stays the right one; a small one is read again, as more may have come. */
+const createPages = ({ logs }: Pick<FeedParts, 'logs'>) => {
+  const inTurn = createTurns(READS);
+  const isLasting = (page: LogEntry[]): boolean => toSize(page) >= PAGE_BYTES / 2;
+  const once = createKeptReads<LogEntry[]>({ most: KEPT_BYTES, toSize, isLasting });
+  return (job_id: string, after: string): Promise<LogEntry[]> =>
+    once(`${job_id} ${after}`, () => inTurn(() => logs.readAfter(job_id, after, PAGE_BYTES)));
 };
 
-interface LogReaderOptions {
-  logs: LogStore;
-  channels: Channels;
-  toChannel: (job_id: string) => string;
-  waiters: Waiters;
-  readJob: (job_id: string) => Promise<JobRecord | null>;
+interface Following {
+  feed: LogFeed;
+  readPage: (after: string) => Promise<LogEntry[]>;
+  signal: AbortSignal;
+  /** Whether a reader that took so long for the last piece is let go. */
+  lets_go: (took_ms: number) => boolean;
 }
 
-/** Watches for a job's end. What the feed may have missed is looked up. */
-const watchEnd = ({ waiters, readJob }: Pick<LogReaderOptions, 'waiters' | 'readJob'>, job_id: string, wake: Wake) => {
-  let uncertain = true;
-  let ended = false;
-  const close = waiters.listen(job_id, (event) => {
-    if (event === 'resynced') uncertain = true;
-    else ended ||= isTerminal(event.state);
-    wake.ring();
-  });
-  const hasEnded = async (signal: AbortSignal): Promise<boolean> => {
-    if (!uncertain || ended) return ended;
-    uncertain = false;
-    const job = await readPatiently(() => readJob(job_id), signal);
-    ended ||= job === null || isTerminal(job.state);
-    return ended;
+/**
+ * From the stored log into the live one: it reads by itself until it has caught up with the feed, and whenever that has overtaken it.
+ * The feed's notice rings before there is anything to wait for, so none is missed.
+ */
+async function* readOn(start: string, { feed, readPage, signal, lets_go }: Following): AsyncGenerator<LogItem> {
+  const wake = createWake();
+  const unlisten = feed.listen(wake.ring);
+  let last = start;
+  let number: number | undefined;
+  let took_ms = 0;
+  /** The job was forgotten meanwhile, and its log with it. */
+  let gone = false;
+  const giveLive = async function* (place: RingPlace): AsyncGenerator<LogItem> {
+    const given = performance.now();
+    yield place.entry;
+    took_ms = performance.now() - given;
+    last = place.entry.id;
+    number = place.number + 1;
+    feed.take(place);
   };
-  return { hasEnded, close };
-};
+  const catchUp = async function* (): AsyncGenerator<LogItem> {
+    number = undefined;
+    const page = await readPage(last);
+    gone = page.length === 0;
+    for (const entry of page) {
+      yield entry;
+      last = entry.id;
+    }
+  };
+  /** Undefined: wait. */
+  const toNext = (): AsyncGenerator<LogItem> | 'over' | 'gap' | undefined => {
+    const next = feed.next(last, number);
+    if (next === 'end') return undefined;
+    if (next === 'over') return next;
+    if (next !== 'behind') return giveLive(next);
+    return number !== undefined && lets_go(took_ms) ? 'gap' : catchUp();
+  };
+  try {
+    while (!signal.aborted && !gone) {
+      const next = toNext();
+      if (next === 'over') return;
+      if (next === 'gap') return yield next;
+      if (next) yield* next;
+      else if (!(await wake.wait(HEARTBEAT_MS, signal))) yield 'idle';
+    }
+  } finally {
+    unlisten();
+  }
+}
 
-export const createLogReader = ({ logs, channels, toChannel, ...watched }: LogReaderOptions) => {
-  const inTurn = createTurns(READS);
-  /** All pieces that there are now. How large they are is only known when they are read, so what is too much is read again. */
-  async function* readPresent(job_id: string, after: string, patience?: AbortSignal): AsyncGenerator<LogEntry> {
-    let count = 1;
-    for (let last = after; ; ) {
-      const read = async () => {
-        const page = await inTurn(() => logs.readAfter(job_id, last, count));
-        const held = toHeld(page);
-        count = held.length < page.length ? held.length : Math.min(2 * count, MOST_PIECES);
-        return held;
-      };
-      const held = await (patience ? readPatiently(read, patience) : read());
-      yield* held;
-      const end = held.at(-1);
+export const createLogReader = (parts: FeedParts, stalled_ms = STALLED_MS) => {
+  const readPage = createPages(parts);
+  const feeds = createLogFeeds(parts);
+
+  async function* readPresent(job_id: string, start: string): AsyncGenerator<LogItem> {
+    for (let last = start; ; ) {
+      const page = await readPage(job_id, last);
+      yield* page;
+      const end = page.at(-1);
       if (!end) return;
       last = end.id;
     }
   }
 
-  /**
-   * Subscribe, look whether the job has ended, read, wait, read again. What is written between a read and a wait rings; what the job
-   * wrote last is read after its end was seen. A notice lost with a broken connection costs a wait, never a piece.
-   */
-  async function* follow(job_id: string, start: string, signal: AbortSignal): AsyncGenerator<LogEntry | 'idle'> {
-    const wake = createWake();
-    const end = watchEnd(watched, job_id, wake);
-    let unsubscribe = (): void => {};
+  async function* follow(job_id: string, start: string, query: LogQuery): AsyncGenerator<LogItem> {
+    const { signal, resumable = false } = query;
+    const feed = feeds.join(job_id);
     try {
-      unsubscribe = await channels.subscribe(toChannel(job_id), wake.ring);
-      for (let last = start; !signal.aborted; ) {
-        const ended = await end.hasEnded(signal);
-        for await (const entry of readPresent(job_id, last, signal)) {
-          yield entry;
-          last = entry.id;
-        }
-        if (ended) return;
-        if (!(await wake.wait(HEARTBEAT_MS, signal))) yield 'idle';
-      }
+      yield* readOn(start, {
+        feed,
+        readPage: (after) => readPatiently(() => readPage(job_id, after), signal),
+        signal,
+        lets_go: (took_ms) => resumable && took_ms > stalled_ms,
+      });
     } finally {
-      unsubscribe();
-      end.close();
+      feed.leave();
     }
   }
 
   return {
-    /** The pieces in order of arrival; `idle` now and then while there are none. */
-    async *read(job_id: string, { start, follow: goOn, signal }: LogQuery): AsyncGenerator<LogEntry | 'idle'> {
-      if (start.first) yield start.first;
-      if (goOn) yield* follow(job_id, start.after, signal);
-      else yield* readPresent(job_id, start.after);
+    /** The pieces in order of arrival. */
+    async *read(job_id: string, query: LogQuery): AsyncGenerator<LogItem> {
+      const { first, after } = query.start;
+      if (first) yield first;
+      if (query.follow) yield* follow(job_id, after, query);
+      else yield* readPresent(job_id, after);
     },
   };
 };

@@ -6,6 +6,7 @@ const entry = (id: string, bytes: Buffer, stream: 'stdout' | 'stderr' = 'stdout'
   id,
   stream,
   attempt: 1,
+  at: null,
   bytes,
 });
 

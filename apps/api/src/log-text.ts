@@ -51,6 +51,9 @@ export const createLogDecoder = (held = new Map<string, Buffer>()) => {
     [after, ...[...held].map(([key, bytes]) => `${key}.${bytes.toString('hex')}`)].join(';');
 
   return {
+    /** Whether a piece can be decoded by itself: it neither ends a character that another began nor begins one. */
+    isWhole: ({ bytes }: LogEntry): boolean => held.size === 0 && findSplitCharacter(bytes) === bytes.length,
+
     decode({ id, stream, attempt, bytes }: LogEntry): LogText {
       const key = `${stream}.${attempt}`;
       const before = held.get(key);

@@ -1,5 +1,5 @@
 import { AppError } from '@berth/domain';
-import type { LogEntry, LogStore } from '@berth/store';
+import type { LogEntry, LogStore, LogStream } from '@berth/store';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { addRoute } from '../add-route.js';
@@ -7,23 +7,16 @@ import { readOwnJob } from '../auth.js';
 import type { Chunks, Streams } from '../byte-stream.js';
 import { toEndData } from '../end-event.js';
 import type { Jobs } from '../jobs.js';
-import type { LogQuery, LogReader } from '../log-reader.js';
-import { FROM_THE_BEGINNING, findTail, type LogStart } from '../log-tail.js';
-import { createLogDecoder, type LogPosition, type LogText, parseLogPosition } from '../log-text.js';
+import { createLogFrames, createStamper } from '../log-frames.js';
+import { logQuerySchema, toStreams } from '../log-query.js';
+import type { LogItem, LogQuery, LogReader } from '../log-reader.js';
+import { findStart, type LogStart } from '../log-start.js';
+import { type LogPosition, parseLogPosition } from '../log-text.js';
 import { readPatiently } from '../patience.js';
-import { integerParam, wantsEventStream } from '../request-input.js';
+import { wantsEventStream } from '../request-input.js';
 import { jobIdParams } from '../schemas/job.js';
 import { commonProblems, problem } from '../schemas/problem.js';
 import { EVENT_STREAM, HEARTBEAT, toFrame } from '../sse.js';
-
-const logQuerySchema = z.strictObject({
-  stream: z.enum(['stdout', 'stderr', 'both']).default('both'),
-  tail: integerParam({ min: 0, max: 100_000 }, { description: 'Only so many of the last lines.' }).optional(),
-  follow: z
-    .enum(['true', 'false'])
-    .optional()
-    .openapi({ description: 'Go on until the job ends. Default: true as an event stream, else false.' }),
-});
 
 const logsRoute = createRoute({
   method: 'get',
@@ -37,7 +30,8 @@ const logsRoute = createRoute({
   responses: {
     200: {
       description:
-        'As text/event-stream: `log` events of {stream, attempt, text}, then `end` of {state, exit_code, cause}.',
+        'As text/event-stream: `log` events of {stream, attempt, text}, then `end` of {state, exit_code, cause}. A client that ' +
+        'takes nothing for long while much is written gets `gap` of {from} instead: it goes on with that Last-Event-ID.',
       content: { 'text/plain': { schema: z.string() }, 'text/event-stream': { schema: z.string() } },
     },
     ...commonProblems,
@@ -52,14 +46,6 @@ interface LogRoutesOptions {
   streams: Streams;
 }
 
-type Accepts = (entry: LogEntry) => boolean;
-
-/** Our own notes on where output was cut belong to whatever is asked for. */
-const toFilter =
-  (wanted: 'stdout' | 'stderr' | 'both'): Accepts =>
-  (entry) =>
-    wanted === 'both' || entry.stream === wanted || entry.stream === 'note';
-
 /** Where a client that was here before goes on. Throws AppError `invalid_request` for an id that is not ours. */
 const readPosition = (c: Context): LogPosition | undefined => {
   const id = c.req.header('last-event-id');
@@ -71,48 +57,59 @@ const readPosition = (c: Context): LogPosition | undefined => {
   });
 };
 
-export const addLogRoutes = (app: OpenAPIHono, { jobs, logs, reader, streams }: LogRoutesOptions): void => {
-  async function* toPlain(job_id: string, query: LogQuery, accepts: Accepts): Chunks {
-    for await (const entry of reader.read(job_id, query)) {
-      if (entry !== 'idle' && accepts(entry)) yield entry.bytes;
-    }
-  }
+interface Wanted {
+  streams: readonly LogStream[];
+  timestamps: boolean;
+}
 
-  async function* toEvents(
-    job_id: string,
-    query: LogQuery,
-    more: { accepts: Accepts; held: LogPosition['held'] },
-  ): Chunks {
-    const decoder = createLogDecoder(more.held);
-    let last = query.start.after;
-    for await (const entry of reader.read(job_id, query)) {
-      if (entry === 'idle') yield HEARTBEAT;
-      else if (more.accepts(entry)) {
-        yield toLogFrame(decoder.decode(entry));
-        last = entry.id;
-      }
-    }
-    if (query.signal.aborted) return;
-    for (const text of decoder.flush(last)) yield toLogFrame(text);
-    yield toFrame('end', toEndData(await readPatiently(() => jobs.read(job_id), query.signal)));
-  }
+const KEEP_ALL = (entry: LogEntry): LogEntry => entry;
 
-  addRoute(app, logsRoute, async (c, { stream, tail, follow }) => {
-    const { job_id } = await readOwnJob(c, jobs);
-    const accepts = toFilter(stream);
-    const asEvents = wantsEventStream(c);
-    const position = asEvents ? readPosition(c) : undefined;
-    const start: LogStart =
-      position ?? (tail === undefined ? FROM_THE_BEGINNING : await findTail(logs, job_id, { lines: tail, accepts }));
-    if (!asEvents) {
-      return streams.answer(c, 'text/plain; charset=utf-8', (signal) =>
-        toPlain(job_id, { start, follow: follow === 'true', signal }, accepts),
-      );
-    }
-    return streams.answer(c, EVENT_STREAM, (signal) =>
-      toEvents(job_id, { start, follow: follow !== 'false', signal }, { accepts, held: position?.held ?? new Map() }),
-    );
-  });
+/** What is asked for of a piece, or nothing. */
+const createSieve = ({ start: { trim = KEEP_ALL } }: LogQuery, { streams }: Wanted) => {
+  return (entry: LogEntry): LogEntry | undefined => (streams.includes(entry.stream) ? trim(entry) : undefined);
 };
 
-const toLogFrame = ({ id, stream, attempt, text }: LogText): string => toFrame('log', { stream, attempt, text }, id);
+async function* toPlain(items: AsyncIterable<LogItem>, query: LogQuery, wanted: Wanted): Chunks {
+  const sieve = createSieve(query, wanted);
+  const stamp = wanted.timestamps ? createStamper() : ({ bytes }: LogEntry) => bytes;
+  for await (const item of items) {
+    const entry = typeof item === 'string' ? undefined : sieve(item);
+    if (entry) yield stamp(entry);
+  }
+}
+
+export const addLogRoutes = (app: OpenAPIHono, { jobs, logs, reader, streams }: LogRoutesOptions): void => {
+  const openFrames = createLogFrames();
+
+  async function* toEvents(job_id: string, query: LogQuery, wanted: Wanted, held: LogPosition['held']): Chunks {
+    const { start, signal } = query;
+    const sieve = createSieve(query, wanted);
+    const frames = openFrames({ held, timestamps: wanted.timestamps });
+    for await (const item of reader.read(job_id, query)) {
+      if (item === 'gap') return yield toFrame('gap', { from: frames.last_id ?? start.after });
+      const frame = item === 'idle' ? HEARTBEAT : frames.encode(sieve(item));
+      if (frame !== undefined) yield frame;
+    }
+    if (signal.aborted) return;
+    yield* frames.flush(start.after);
+    yield toFrame('end', toEndData(await readPatiently(() => jobs.read(job_id), signal)));
+  }
+
+  addRoute(app, logsRoute, async (c, { stream, timestamps, follow, ...place }) => {
+    const { job_id } = await readOwnJob(c, jobs);
+    const wanted: Wanted = { streams: toStreams(stream), timestamps: timestamps === 'true' };
+    const asEvents = wantsEventStream(c);
+    const position = asEvents ? readPosition(c) : undefined;
+    const start: LogStart = position ?? (await findStart(logs, job_id, place, wanted.streams));
+    if (!asEvents) {
+      return streams.answer(c, 'text/plain; charset=utf-8', (signal) => {
+        const query = { start, follow: follow === 'true', signal };
+        return toPlain(reader.read(job_id, query), query, wanted);
+      });
+    }
+    return streams.answer(c, EVENT_STREAM, (signal) => {
+      const query = { start, follow: follow !== 'false', resumable: true, signal };
+      return toEvents(job_id, query, wanted, position?.held ?? new Map());
+    });
+  });
+};
