@@ -1,15 +1,18 @@
-import type { ResourceClass } from '@berth/domain';
+import type { ResourceClass, Service } from '@berth/domain';
 import type { ApiMetrics } from '@berth/metrics';
 import type { Producer } from '@berth/queue';
-import type { EventFeed, Store } from '@berth/store';
+import type { EventFeed, FileStore, Store } from '@berth/store';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { routePath } from 'hono/route';
 import type { Logger } from 'pino';
 import type { Admission } from './admission.js';
 import type { Arrays } from './arrays.js';
+import { createCollectNow } from './artifacts/collect-now.js';
 import { authenticate } from './auth.js';
 import { createStreams } from './byte-stream.js';
+import { addOrchestrator } from './compat/orchestrator-routes.js';
+import { createAnswerZip } from './compat/orchestrator-zip.js';
 import { addKeptFormats, toKeptRefusal } from './compat/router.js';
 import { addDashboard } from './dashboard.js';
 import { createErrorHandler, toProblemResponse } from './errors.js';
@@ -17,30 +20,45 @@ import { createExplainer } from './explain.js';
 import type { JobActions } from './job-control.js';
 import type { Jobs } from './jobs.js';
 import type { LogReader } from './log-reader.js';
+import { createSignatureCheck } from './object-auth.js';
 import { createNotFound, guardRequests } from './request-guard.js';
+import type { Sweep } from './retention/sweep.js';
 import { addArrayRoutes } from './routes/arrays.js';
+import { addArtifactRoutes } from './routes/artifacts.js';
 import { addBatchRoute } from './routes/batch.js';
 import { addDocsRoutes } from './routes/docs.js';
 import { addEventRoutes } from './routes/events.js';
 import { addExplainRoutes } from './routes/explain.js';
 import { addFairShareRoutes } from './routes/fair-share.js';
+import { addFileRoutes } from './routes/files.js';
 import { addHealthRoutes } from './routes/health.js';
 import { addJobControlRoutes } from './routes/job-control.js';
 import { addJobRoutes } from './routes/jobs.js';
 import { addLogRoutes } from './routes/logs.js';
 import { addMetricsRoute } from './routes/metrics.js';
 import { addNodeRoutes } from './routes/nodes.js';
+import { addObjectRoutes } from './routes/objects.js';
 import { addQuotaRoutes } from './routes/quotas.js';
+import { addRetentionRoutes } from './routes/retention.js';
 import { addScheduleRoutes } from './routes/schedules.js';
 import { addStatsRoutes } from './routes/stats.js';
 import { addUsageRoute } from './routes/usage.js';
+import { addUsageReportRoute } from './routes/usage-report.js';
 import type { Schedules } from './schedules.js';
 import { addSignIn, toSignIn } from './sign-in.js';
+import { createUploadIntake } from './uploads.js';
+import type { ReadUsageReport } from './usage-report.js';
 import type { Waiters } from './waiters.js';
 
 /** What the routes are made of. */
 export interface AppParts {
   store: Store;
+  /** Uploads, artifacts and log segments. */
+  files: FileStore;
+  /** Of one upload. */
+  maxFileBytes: number;
+  /** Of all uploads of a user. Undefined: no limit. */
+  uploadQuotaBytes: number | undefined;
   jobs: Jobs;
   arrays: Arrays;
   actions: JobActions;
@@ -49,6 +67,10 @@ export interface AppParts {
   reader: LogReader;
   feed: EventFeed;
   schedules: Schedules;
+  readUsageReport: ReadUsageReport;
+  sweep: Sweep;
+  /** Where nobody has said how long something is kept. */
+  retentionSeconds: number;
   /** Makes the relay look at every class's backlog. */
   kick: () => void;
   /** Fails jobs that have waited longer than they may; returns how many. */
@@ -56,6 +78,9 @@ export interface AppParts {
   metrics: ApiMetrics;
   producer: Pick<Producer, 'queues'>;
   classes: ResourceClass[];
+  /** Of the job orchestrator's format. */
+  services: ReadonlyMap<string, Service>;
+  maxAgeSeconds: number;
   loopbackOnly: boolean;
   /** Whoever reaches the port is the local user until the first key is made. */
   openWithoutKeys: boolean;
@@ -70,22 +95,39 @@ export const createApp = (parts: AppParts): OpenAPIHono => {
   const { store, jobs, waiters, shutdown, now, log } = parts;
   const app = new OpenAPIHono();
   addRequestMetrics(app, parts.metrics);
-  app.use(guardRequests(parts.loopbackOnly));
+  app.use(guardRequests(parts.loopbackOnly, (c, error) => toKeptRefusal(log, c, error)));
   const toRefusal = (c: Context, error: unknown) => toKeptRefusal(log, c, error) ?? toSignIn(c, error);
-  app.use(authenticate({ keys: store.apiKeys, openWithoutKeys: parts.openWithoutKeys, toRefusal }));
+  const checkSignature = createSignatureCheck(store.readFileSecret);
+  const { openWithoutKeys, files } = parts;
+  app.use(authenticate({ keys: store.apiKeys, checkSignature, openWithoutKeys, toRefusal }));
   addErrorAnswers(app, log);
 
   const streams = createStreams(shutdown, log);
-  addJobRoutes(app, { jobs, arrays: parts.arrays, list: store.list, logs: store.logs, waiters, shutdown, now });
-  addJobControlRoutes(app, { jobs, actions: parts.actions, logs: store.logs, now });
+  addJobRoutes(app, {
+    jobs,
+    arrays: parts.arrays,
+    list: store.list,
+    logs: store.logs,
+    quotas: store.quotas,
+    waiters,
+    shutdown,
+    now,
+  });
+  addJobControlRoutes(app, { jobs, actions: parts.actions, logs: store.logs, quotas: store.quotas, now });
   addExplainRoutes(app, { jobs, explainer: createExplainer({ store, classes: parts.classes }), now });
   addBatchRoute(app, { jobs, onError: createErrorHandler(log) });
   addArrayRoutes(app, { arrays: parts.arrays, list: store.arrayList });
   addLogRoutes(app, { jobs, logs: store.logs, reader: parts.reader, streams });
+  const intake = createUploadIntake({ ...parts, uploads: store.uploads });
+  addFileRoutes(app, { files, uploads: store.uploads, intake, streams });
+  addObjectRoutes(app, { files, streams });
+  addArtifactRoutes(app, { jobs, files: parts.files, streams, collectNow: createCollectNow(store.partials) });
   addEventRoutes(app, { jobs, store: store.jobs, waiters, streams });
   addNodeRoutes(app, { workers: store.workers, drains: store.drains });
   addUsageRoute(app, { jobs });
+  addUsageReportRoute(app, { readUsageReport: parts.readUsageReport, now });
   addQuotaRoutes(app, { quotas: store.quotas, classes: parts.classes });
+  addRetentionRoutes(app, { ...parts, retention: store.retention });
   addFairShareRoutes(app, { shares: store.shares });
   addStatsRoutes(app, { list: store.list, classes: parts.classes, readTotals: store.readTotals });
   addScheduleRoutes(app, { schedules: parts.schedules, store: store.schedules, jobs, now });
@@ -95,6 +137,8 @@ export const createApp = (parts: AppParts): OpenAPIHono => {
   addSignIn(app, store.apiKeys);
   addDashboard(app, parts.producer.queues);
   addKeptFormats(app, parts);
+  const zip = createAnswerZip({ files: parts.files, streams, collectNow: createCollectNow(store.partials) });
+  addOrchestrator(app, { ...parts, numbers: store.numbers, uploads: store.uploads, zip });
   return app;
 };
 

@@ -1,5 +1,6 @@
 import { AppError, type ArrayAsk } from '@berth/domain';
-import type { ArrayRecord, ArrayStore, NewJob } from '@berth/store';
+import { type ArrayRecord, createJobId, type NewJob, type Store } from '@berth/store';
+import { takeInputs } from './job-inputs.js';
 import type { Jobs, Submission } from './jobs.js';
 
 interface SubmittedArray {
@@ -9,7 +10,7 @@ interface SubmittedArray {
 }
 
 interface ArraysOptions {
-  store: ArrayStore;
+  store: Pick<Store, 'arrays' | 'uploads'>;
   jobs: Pick<Jobs, 'prepareArray' | 'admit'>;
   /** Says that arrays have become jobs to be. Must return at once. */
   onReady: () => void;
@@ -24,7 +25,7 @@ export const asksForArray = (body: unknown): boolean =>
   typeof body === 'object' && body !== null && 'array' in body && body.array !== undefined;
 
 /** Submit, read, cancel and rerun. */
-export const createArrays = ({ store, jobs, onReady, onCancelled }: ArraysOptions) => {
+export const createArrays = ({ store: { arrays: store, uploads }, jobs, onReady, onCancelled }: ArraysOptions) => {
   const read = async (array_id: string): Promise<ArrayRecord> => {
     const array = await store.read(array_id);
     if (!array) throw toMissing();
@@ -38,7 +39,9 @@ export const createArrays = ({ store, jobs, onReady, onCancelled }: ArraysOption
     async submit(input: unknown, how: Submission): Promise<SubmittedArray> {
       const prepared: { job: NewJob; array: ArrayAsk } = jobs.prepareArray(input, how);
       await jobs.admit();
-      const { array_id, replayed } = await store.add(prepared);
+      const job_id = createJobId(Date.now());
+      await takeInputs(uploads, prepared.job, job_id);
+      const { array_id, replayed } = await store.add({ ...prepared, job: { ...prepared.job, job_id } });
       onReady();
       return { array: await read(array_id), replayed };
     },
@@ -61,9 +64,13 @@ export const createArrays = ({ store, jobs, onReady, onCancelled }: ArraysOption
       }
     },
 
-    /** Runs the failed indices once more, and only these. Twice is once: the second time none is failed. */
+    /**
+     * Runs the failed indices once more, and only these. Twice is once: the second time none is failed. Throws AppError `not_found`, and
+     * `input_not_found` where its files were removed since.
+     */
     async rerun(array_id: string): Promise<{ array: ArrayRecord; rerun: number }> {
       await jobs.admit();
+      await takeInputs(uploads, await read(array_id), array_id);
       const rerun = await store.rerun(array_id);
       if (rerun === null) throw toMissing();
       onReady();

@@ -11,16 +11,20 @@ import type { ApiKeys, JobRecord } from '@berth/store';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Jobs } from './jobs.js';
+import { type CheckSignature, isForObjects } from './object-auth.js';
 import { readJobId } from './request-input.js';
 import { readSession } from './session.js';
 
 /** Anyone may ask for these: they name no user and no job. Everything else, known or not, is behind a key. */
-const OPEN = /^\/(?:health|ready|metrics|openapi\.json|docs|docs\/[^/]+|dashboard\/login)$/;
+const OPEN =
+  /^\/(?:|health|ready|metrics|openapi\.json|docs|docs\/[^/]+|swagger|swagger\/start\.js|api-docs\/openapi\.json|dashboard\/login)$/;
 
 /** How long a stream may outlive its key, at most. */
 const RECHECK_MS = 15_000;
 
 export interface AuthOptions {
+  /** For what is asked with a signature instead of a key. */
+  checkSignature: CheckSignature;
   keys: Pick<ApiKeys, 'verify' | 'find' | 'readCookieSecret'>;
   /** Whoever reaches the port is the local user until the first key is made, and not only who asks from this machine. */
   openWithoutKeys: boolean;
@@ -38,7 +42,7 @@ const toRemoteAddress = (c: Context): string | undefined =>
  * way, which costs one hash and one lookup. A cookie of the dashboard's sign-in only counts for reading, so that no page of another
  * site can do anything with it.
  */
-export const authenticate = ({ keys, openWithoutKeys, toRefusal }: AuthOptions): MiddlewareHandler => {
+export const authenticate = ({ keys, checkSignature, openWithoutKeys, toRefusal }: AuthOptions): MiddlewareHandler => {
   const identify = async (c: Context): Promise<Principal> => {
     const header = (name: string) => c.req.header(name);
     const shown = findShownKey(header);
@@ -51,6 +55,11 @@ export const authenticate = ({ keys, openWithoutKeys, toRefusal }: AuthOptions):
   };
   return async (c, next) => {
     if (OPEN.test(c.req.path)) return next();
+    if (isForObjects(c)) {
+      await checkSignature(c);
+      c.set('identify', async () => undefined);
+      return next();
+    }
     try {
       c.set('principal', await identify(c));
       c.set('identify', () => identify(c));

@@ -4,6 +4,7 @@ import {
   type ConnectionUse,
   createStore,
   type EventFeed,
+  type FileStore,
   openChannels,
   openEventFeed,
   openRedis,
@@ -41,7 +42,11 @@ const reportBreaks = (redis: Redis, use: ConnectionUse, log: Logger): void => {
 };
 
 /** Waits for the broker where it is not there yet. Throws UnsafeBrokerError, with nothing left open, where it would lose jobs. */
-export const openBroker = async ({ redisUrl, prefix, classes }: ApiConfig, log: Logger): Promise<Broker> => {
+export const openBroker = async (
+  { redisUrl, prefix, classes }: ApiConfig,
+  files: FileStore,
+  log: Logger,
+): Promise<Broker> => {
   const connections: Redis[] = [];
   const connect = (use: ConnectionUse): Redis => {
     const redis = openRedis(redisUrl, use);
@@ -54,9 +59,9 @@ export const openBroker = async ({ redisUrl, prefix, classes }: ApiConfig, log: 
     steady.disconnect();
     throw error;
   });
-  const steadyStore = createStore(steady, prefix);
+  const steadyStore = createStore(steady, prefix, files);
   await steadyStore.upgrade();
-  const store = createStore(connect('request'), prefix);
+  const store = createStore(connect('request'), prefix, files);
   const feed = await openEventFeed(connect('blocking'), store.keys);
   const channels = openChannels(connect('blocking'));
   const producer = openProducer({

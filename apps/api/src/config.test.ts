@@ -54,6 +54,9 @@ describe('toApiConfig', () => {
       BERTH_ALLOW_PUBLIC_BIND: 'yes',
       REDIS_URL: 'http://x',
       BERTH_RETENTION_SECONDS: '1',
+      DATABASE_URL: 'mysql://x',
+      BERTH_ARCHIVE_AFTER_SECONDS: '-1',
+      BERTH_KEEP_FINISHED: 'many',
       BERTH_CLASSES_FILE: '/nowhere/classes.json',
     };
     const message = (() => {

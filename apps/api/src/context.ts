@@ -1,20 +1,24 @@
 import { setMaxListeners } from 'node:events';
 import { type ApiMetrics, createApiMetrics } from '@berth/metrics';
 import type { Producer } from '@berth/queue';
-import { type Store, toWentBackProblem } from '@berth/store';
+import { openFiles, type Store, toWentBackProblem } from '@berth/store';
 import type { Logger } from 'pino';
 import { type Admission, startAdmission } from './admission.js';
 import type { AppParts } from './app.js';
 import { createArrays } from './arrays.js';
 import { type Broker, openBroker } from './broker.js';
 import type { ApiConfig } from './config.js';
+import { openFinishedJobs } from './finished-jobs.js';
 import { createJobActions } from './job-control.js';
 import { createJobs, type Jobs } from './jobs.js';
 import { createLogReader } from './log-reader.js';
+import type { Planner } from './planner.js';
 import { startQueueTimeouts } from './queue-timeouts.js';
 import { readDisk } from './refusals.js';
 import { type Relay, startRelay, WINDOW } from './relay.js';
+import { createSweep } from './retention/sweep.js';
 import { createSchedules } from './schedules.js';
+import { startServiceCleaning } from './service-cleaning.js';
 import { startUpkeep } from './upkeep.js';
 import { createWaiters } from './waiters.js';
 
@@ -32,9 +36,80 @@ export interface ContextOverrides {
   now?: () => number;
   /** For tests that look at the backlog themselves. */
   relay?: Relay;
+  /** For tests in which no machine is to be kept free by itself. */
+  planner?: Pick<Planner, 'close'>;
+  stalledFollowerMs?: number;
 }
 
 const CLOSE_MS = 1_000;
+
+const refuseSecret = async (): Promise<never> => {
+  throw new Error('An API keeps its files itself.');
+};
+
+/** What the rest stands on: files, the broker and, where there is one, the history. Closed in reverse. */
+const openGround = async (config: ApiConfig, log: Logger) => {
+  const files = await openFiles(config.filesPlace, refuseSecret);
+  const broker = await openBroker(config, files, log).catch(async (error) => {
+    await files.close();
+    throw error;
+  });
+  const finished = await openFinishedJobs(config, broker, log);
+  const close = async (): Promise<void> => {
+    await inTime(finished.close());
+    await inTime(broker.close());
+    await inTime(files.close());
+  };
+  return { files, broker, finished, close };
+};
+
+type Ground = Awaited<ReturnType<typeof openGround>>;
+
+interface Surroundings {
+  config: ApiConfig;
+  now: () => number;
+  log: Logger;
+}
+
+/** What goes on by itself, over a connection that waits for a broker that is away. */
+const startOwnWork = (
+  ground: Ground,
+  { config, now, log }: Surroundings,
+  given: Pick<ContextOverrides, 'relay' | 'planner'>,
+) => {
+  const { files, broker, finished } = ground;
+  const { steadyStore: store, feed, producer } = broker;
+  const { store: readStore, history } = finished;
+  const { retentionSeconds } = config;
+  const classes = config.classes.map(({ name }) => name);
+  const relay = given.relay ?? startRelay({ store, producer, feed, classes, log });
+  const sweepWith = (over: Store) => createSweep({ store: over, files, history, retentionSeconds, now, log });
+  const upkeep = startUpkeep({
+    ...{ store, feed, classes, config, history, sweep: sweepWith(store), now, log },
+    planner: given.planner,
+  });
+  const { numbers, jobs } = readStore;
+  const cleaning = startServiceCleaning({ numbers, readJob: jobs.read, files, ...config, now, log });
+  const dropMessage = (className: string, ticket: string): void => {
+    producer.remove(className, ticket).catch((err) => log.debug({ err, ticket }, 'left a message behind'));
+  };
+  const timeouts = startQueueTimeouts({ backlog: readStore.backlog, onFailed: dropMessage, log });
+  return {
+    relay,
+    kick: () => classes.forEach(relay.kick),
+    onArrayReady: upkeep.onArrayReady,
+    dropMessage,
+    failOverdue: timeouts.pass,
+    /** For who asks for a pass, and does not want to wait for a broker that is away. */
+    sweep: sweepWith(readStore),
+    async close(): Promise<void> {
+      await inTime(timeouts.close());
+      await inTime(upkeep.close());
+      await inTime(cleaning.close());
+      await inTime(relay.close());
+    },
+  };
+};
 
 /** Builds everything in order. */
 export const openContext = async (
@@ -43,25 +118,22 @@ export const openContext = async (
   overrides: ContextOverrides = {},
 ): Promise<ApiContext> => {
   const { now = Date.now } = overrides;
-  const { classes, loopbackOnly, openWithoutKeys, retentionSeconds } = config;
-  const broker = await openBroker(config, log);
-  const { store, steadyStore, feed, channels, producer } = broker;
-  const classNames = classes.map(({ name }) => name);
-  const relay = overrides.relay ?? startRelay({ store: steadyStore, producer, feed, classes: classNames, log });
-  const upkeep = startUpkeep({ store: steadyStore, feed, classes: classNames, retentionSeconds, now, log });
+  const ground = await openGround(config, log);
+  const { files, broker, finished } = ground;
+  const { store, readUsageReport } = finished;
+  const { feed, channels, producer } = broker;
+  const work = startOwnWork(ground, { config, now, log }, overrides);
+  const { relay, dropMessage, kick, failOverdue, sweep } = work;
   const readJob = store.jobs.read;
   const waiters = createWaiters({ feed, readJob });
-  const dropMessage = (className: string, ticket: string): void => {
-    producer.remove(className, ticket).catch((err) => log.debug({ err, ticket }, 'left a message behind'));
-  };
-  const timeouts = startQueueTimeouts({ backlog: store.backlog, onFailed: dropMessage, log });
   const metrics = createApiMetrics();
   const admission = openAdmission(config, store, metrics, log);
   const jobs = openJobs(config, { store, admission, onAccepted: relay.kick, onCancelled: dropMessage });
-  const arrays = createArrays({ store: store.arrays, jobs, onReady: upkeep.onArrayReady, onCancelled: dropMessage });
+  const arrays = createArrays({ store, jobs, onReady: work.onArrayReady, onCancelled: dropMessage });
   const schedules = openSchedules(broker, jobs, log);
   const actions = createJobActions({ control: store.control, jobs, onReleased: relay.kick, onHeld: dropMessage });
-  const reader = createLogReader({ logs: store.logs, channels, toChannel: store.keys.logChannel, waiters, readJob });
+  const followed = { logs: store.logs, channels, toChannel: store.keys.logChannel, waiters, readJob };
+  const reader = createLogReader(followed, overrides.stalledFollowerMs);
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal);
   const stop = () => stopping.abort();
@@ -69,31 +141,25 @@ export const openContext = async (
     stop();
     waiters.close();
     await inTime(admission.close());
-    await inTime(timeouts.close());
-    await inTime(upkeep.close());
-    await inTime(relay.close());
-    await inTime(broker.close());
+    await work.close();
+    await ground.close();
   };
-  const shutdown = stopping.signal;
-  const kick = () => classNames.forEach(relay.kick);
-  const parts = {
-    store,
-    jobs,
-    arrays,
-    actions,
-    admission,
-    waiters,
-    reader,
-    feed,
-    schedules,
-    kick,
-    failOverdue: timeouts.pass,
-    producer,
-    metrics,
-    classes,
-  };
-  return { ...parts, loopbackOnly, openWithoutKeys, shutdown, now, log, stop, close };
+  const made = { store, files, jobs, arrays, actions, admission, waiters, reader, feed, schedules, producer, metrics };
+  const asked = { kick, failOverdue, sweep, readUsageReport };
+  return { ...made, ...asked, ...toSettings(config), shutdown: stopping.signal, now, log, stop, close };
 };
+
+/** What routes need to know of the configuration. */
+const toSettings = (config: ApiConfig) => ({
+  classes: config.classes,
+  loopbackOnly: config.loopbackOnly,
+  openWithoutKeys: config.openWithoutKeys,
+  maxFileBytes: config.maxFileBytes,
+  uploadQuotaBytes: config.uploadQuotaBytes,
+  retentionSeconds: config.retentionSeconds,
+  services: config.services,
+  maxAgeSeconds: config.maxAgeSeconds,
+});
 
 interface JobsParts {
   store: Store;
@@ -103,7 +169,15 @@ interface JobsParts {
 }
 
 const openJobs = ({ classes, defaultImage, allowedRegistries }: ApiConfig, { store, admission, ...on }: JobsParts) =>
-  createJobs({ store: store.jobs, admit: admission.admit, classes, defaultImage, allowedRegistries, ...on });
+  createJobs({
+    store: store.jobs,
+    uploads: store.uploads,
+    admit: admission.admit,
+    classes,
+    defaultImage,
+    allowedRegistries,
+    ...on,
+  });
 
 const openSchedules = (
   { steadyStore: { schedules: store, jobs: records }, scheduler }: Broker,

@@ -1,9 +1,9 @@
 import { AppError, type ErrorCode, type Problem } from '@berth/domain';
-import { findRefusal, isUnavailable } from '@berth/store';
+import { FilesUnavailable, findRefusal, isUnavailable } from '@berth/store';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 
-type Status = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 421 | 422 | 429 | 431 | 500 | 503;
+type Status = 400 | 401 | 403 | 404 | 405 | 409 | 410 | 413 | 415 | 416 | 421 | 422 | 429 | 431 | 500 | 503;
 
 /** The one place where a code becomes a status. */
 const STATUSES: Record<ErrorCode, { status: Status; title: string }> = {
@@ -12,6 +12,8 @@ const STATUSES: Record<ErrorCode, { status: Status; title: string }> = {
   body_too_large: { status: 413, title: 'The body is too large' },
   headers_too_large: { status: 431, title: 'There are too many headers' },
   not_found: { status: 404, title: 'Not found' },
+  gone: { status: 410, title: 'It is kept no longer' },
+  range_not_satisfiable: { status: 416, title: 'There is nothing in this range' },
   method_not_allowed: { status: 405, title: 'The method is not allowed here' },
   job_finished: { status: 409, title: 'The job has already finished' },
   idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used with another body' },
@@ -19,6 +21,9 @@ const STATUSES: Record<ErrorCode, { status: Status; title: string }> = {
   over_quota: { status: 429, title: 'There are too many pending jobs' },
   unauthorized: { status: 401, title: 'The API key is missing or not valid' },
   forbidden: { status: 403, title: 'The API key is not allowed to do this' },
+  content_mismatch: { status: 422, title: 'The body is not what it was said to be' },
+  file_in_use: { status: 409, title: 'The file is needed' },
+  input_not_found: { status: 422, title: 'A file that it takes in is not there' },
   dependency_not_found: { status: 422, title: 'A job that it is to run after is not there' },
   conflict: { status: 409, title: 'The job is not in a state for this' },
   registry_not_allowed: { status: 422, title: 'Images from this registry are not allowed' },
@@ -49,6 +54,9 @@ const toUnavailable = (refusal: string | undefined): AppError => {
 /** Anything that is thrown, as the caller's fault, the broker's absence or a bug of ours. */
 export const toAppError = (error: unknown): AppError => {
   if (error instanceof AppError) return error;
+  if (error instanceof FilesUnavailable) {
+    return new AppError('unavailable', 'The file store cannot take or give this now. Try again in a few seconds.');
+  }
   if (isUnavailable(error)) return toUnavailable(findRefusal(error));
   return new AppError('internal', 'This is a bug in Berth. The log of the API says more.');
 };
@@ -91,7 +99,8 @@ export const createErrorHandler =
   (err: unknown): Response => {
     const error = toAppError(err);
     if (error.code === 'internal') log.error({ err }, 'a request met a bug');
-    else if (error.code === 'unavailable' && err !== error) log.warn({ err }, 'the broker does not answer');
+    else if (error.code === 'unavailable' && err !== error)
+      log.warn({ err }, 'the broker or the file store does not answer');
     return toProblemResponse(error);
   };
 

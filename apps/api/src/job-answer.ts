@@ -1,17 +1,28 @@
 import { isTerminal, toRetryPolicy } from '@berth/domain';
-import type { AttemptRecord, JobRecord, LogStore, LogTail } from '@berth/store';
+import {
+  type AttemptRecord,
+  FilesUnavailable,
+  type JobRecord,
+  type LogStore,
+  type LogTail,
+  type Quotas,
+} from '@berth/store';
 import { toTailText } from './log-text.js';
+import { findOverQuota, type OverQuota } from './over-quota.js';
 import { type AttemptAnswer, type JobAnswer, type JobRow, toUsageAnswer } from './schemas/job.js';
 
 const TAIL_BYTES = 64 * 1024;
 
-export interface Tails {
+interface Tails {
   stdout: LogTail;
   stderr: LogTail;
 }
 
 const NO_TAIL: LogTail = { bytes: Buffer.alloc(0), truncated: false };
-export const NO_TAILS: Tails = { stdout: NO_TAIL, stderr: NO_TAIL };
+const NO_TAILS: Tails = { stdout: NO_TAIL, stderr: NO_TAIL };
+/** There is some, and it cannot be read now. */
+const HIDDEN_TAIL: LogTail = { bytes: Buffer.alloc(0), truncated: true };
+const HIDDEN_TAILS: Tails = { stdout: HIDDEN_TAIL, stderr: HIDDEN_TAIL };
 
 const toTime = (ms: number): string => new Date(ms).toISOString();
 const toOptionalTime = (ms: number | null): string | null => (ms === null ? null : toTime(ms));
@@ -37,22 +48,23 @@ const toQueueTime = (job: JobRecord, now_ms: number): number =>
   Math.max(0, (job.first_started_at ?? job.finished_at ?? now_ms) - job.created_at);
 
 /** The first that has to go: a job that is held waits for a person, whatever else it waits for. */
-const toWaitingFor = (job: JobRecord): JobRow['waiting_for'] => {
+const toWaitingFor = (job: JobRecord, over_quota: OverQuota): JobRow['waiting_for'] => {
   if (job.state !== 'pending') return null;
   if (job.held) return 'hold';
   if (job.after_left > 0) return 'dependencies';
-  return job.due_at === null ? null : 'back_off';
+  if (job.due_at !== null) return 'back_off';
+  return over_quota.has(job.job_id) ? 'quota' : null;
 };
 
 /** A job as lists show it. */
-export const toJobRow = (job: JobRecord, now_ms: number): JobRow => ({
+const toJobRow = (job: JobRecord, over_quota: OverQuota, now_ms: number): JobRow => ({
   job_id: job.job_id,
   user: job.user,
   state: job.state,
   cause: job.cause,
   exit_code: job.exit_code,
   message: job.message,
-  waiting_for: toWaitingFor(job),
+  waiting_for: toWaitingFor(job, over_quota),
   requeued_from: job.requeued_from,
   array_id: job.array_id,
   array_index: job.array_index,
@@ -72,8 +84,8 @@ export const toJobRow = (job: JobRecord, now_ms: number): JobRow => ({
   spec: { ...job.spec, retry: toRetryPolicy(job.spec) },
 });
 
-export const toJobAnswer = (job: JobRecord, tails: Tails, now_ms: number): JobAnswer => ({
-  ...toJobRow(job, now_ms),
+const toJobAnswer = (job: JobRecord, tails: Tails, over_quota: OverQuota, now_ms: number): JobAnswer => ({
+  ...toJobRow(job, over_quota, now_ms),
   stdout: toTailText(tails.stdout.bytes, tails.stdout.truncated),
   stdout_truncated: tails.stdout.truncated,
   stderr: toTailText(tails.stderr.bytes, tails.stderr.truncated),
@@ -84,6 +96,34 @@ export const toJobAnswer = (job: JobRecord, tails: Tails, now_ms: number): JobAn
 const toShownAttempt = (job: JobRecord): number =>
   job.state === 'pending' || isTerminal(job.state) ? (job.attempts.at(-1)?.attempt ?? job.attempt) : job.attempt;
 
-/** The last 64 KiB of each stream. Costs nothing for a job that never ran. */
-export const readTails = (logs: LogStore, job: JobRecord): Promise<Tails> =>
-  job.epoch === 0 ? Promise.resolve(NO_TAILS) : logs.readTails(job.job_id, toShownAttempt(job), TAIL_BYTES);
+/** The last 64 KiB of each stream. Costs nothing for a job that never ran. A file store that is away hides no job's state. */
+const readTails = async (logs: LogStore, job: JobRecord): Promise<Tails> => {
+  if (job.epoch === 0) return NO_TAILS;
+  return logs.readTails(job.job_id, toShownAttempt(job), TAIL_BYTES).catch((error) => {
+    if (error instanceof FilesUnavailable) return HIDDEN_TAILS;
+    throw error;
+  });
+};
+
+/** What a job that was just accepted is answered with. Whether a quota holds it back is not looked at: whoever reads it finds out. */
+export const toAcceptedAnswer = (job: JobRecord, now_ms: number): JobAnswer =>
+  toJobAnswer(job, NO_TAILS, new Set(), now_ms);
+
+interface JobAnswersOptions {
+  logs: LogStore;
+  quotas: Pick<Quotas, 'readBook'>;
+  now: () => number;
+}
+
+/** Answers with what does not stand in the record: the output, and whether a quota holds a job back now. */
+export const createJobAnswers = ({ logs, quotas, now }: JobAnswersOptions) => ({
+  async answer(job: JobRecord): Promise<JobAnswer> {
+    const [tails, over_quota] = await Promise.all([readTails(logs, job), findOverQuota(quotas, [job])]);
+    return toJobAnswer(job, tails, over_quota, now());
+  },
+
+  async list(jobs: JobRecord[]): Promise<JobRow[]> {
+    const over_quota = await findOverQuota(quotas, jobs);
+    return jobs.map((job) => toJobRow(job, over_quota, now()));
+  },
+});

@@ -1,5 +1,15 @@
 import { AppError, isTerminal, LOCAL_USER } from '@berth/domain';
-import type { Accepted, JobRecord, JobStore, NewJob } from '@berth/store';
+import {
+  type Accepted,
+  createJobId,
+  type JobRecord,
+  type JobStore,
+  type NewJob,
+  toBucket,
+  toNewShape,
+  type Uploads,
+} from '@berth/store';
+import { takeInputs } from './job-inputs.js';
 import { createPreparation, type PreparationOptions, type Submission } from './prepare-job.js';
 
 export type { Submission } from './prepare-job.js';
@@ -12,6 +22,7 @@ export interface Submitted {
 
 interface JobsOptions extends PreparationOptions {
   store: JobStore;
+  uploads: Pick<Uploads, 'touch'>;
   /** Throws AppError `unavailable` while no jobs are accepted. */
   admit: () => Promise<void>;
   /** Says that a class has a new job. Must return at once. */
@@ -26,6 +37,8 @@ const toNewRecord = (job: NewJob, { job_id, created_at, after_left }: Accepted):
   state: 'pending',
   class: job.class,
   user: job.user ?? LOCAL_USER,
+  bucket: toBucket(job) || (job.user ?? LOCAL_USER),
+  shape: toNewShape(job),
   format: job.format ?? 'v1',
   spec: job.spec,
   request: job.request ?? null,
@@ -64,23 +77,28 @@ const checkRequeue = ({ state, array_id }: JobRecord): void => {
   }
 };
 
+const createRead =
+  ({ read }: Pick<JobStore, 'read'>) =>
+  async (job_id: string): Promise<JobRecord> => {
+    const job = await read(job_id);
+    if (!job) throw new AppError('not_found', 'There is no such job.');
+    return job;
+  };
+
 /** Submit, read and cancel, for /v1 and for the kept wire formats alike. */
 export const createJobs = (options: JobsOptions) => {
-  const { store, admit, onAccepted, onCancelled } = options;
+  const { store, uploads, admit, onAccepted, onCancelled } = options;
   const { complete, prepare, prepareArray } = createPreparation(options);
+  const read = createRead(store);
 
   const accept = async (job: NewJob): Promise<Submitted> => {
     await admit();
-    const accepted = await store.accept(job);
+    const { job_id = createJobId(Date.now()) } = job;
+    await takeInputs(uploads, job, job_id);
+    const accepted = await store.accept({ ...job, job_id });
     onAccepted(job.class);
     if (accepted.replayed) return { job: await read(accepted.job_id), replayed: true };
     return { job: accepted.ended ? await read(accepted.job_id) : toNewRecord(job, accepted), replayed: false };
-  };
-
-  const read = async (job_id: string): Promise<JobRecord> => {
-    const job = await store.read(job_id);
-    if (!job) throw new AppError('not_found', 'There is no such job.');
-    return job;
   };
 
   return {
@@ -93,9 +111,7 @@ export const createJobs = (options: JobsOptions) => {
     prepare,
 
     /** Throws what a submit of the same body would: for whoever submits it later. */
-    check(input: unknown): void {
-      prepare(input, {});
-    },
+    check: async (input: unknown, user: string): Promise<void> => takeInputs(uploads, prepare(input, { user }), ''),
 
     /** Throws AppError `unavailable` while no jobs are accepted: for whoever is about to submit many. */
     admit,
@@ -111,7 +127,9 @@ export const createJobs = (options: JobsOptions) => {
       checkRequeue(from);
       const { after: _after, hold: _hold, ...spec } = from.spec;
       const { format, request, user, job_id: requeued_from } = from;
-      return accept(complete(spec, { format, ...(request ? { request } : {}), user, requeued_from, idempotency_key }));
+      const named = format === 'orchestrator' ? from.class : undefined;
+      const how = { format, ...(request ? { request } : {}), user, class: named };
+      return accept(complete(spec, { ...how, requeued_from, idempotency_key }));
     },
 
     /** Cancels, once or again, and returns the job as it stands. Throws AppError `job_finished` with the state, or `not_found`. */

@@ -1,3 +1,4 @@
+import { NewerHistoryError } from '@berth/history';
 import { UnsafeBrokerError } from '@berth/store';
 import { createApp } from './app.js';
 import { readApiConfig } from './config.js';
@@ -10,7 +11,7 @@ const LAST_RESORT_MS = 5_000;
 const config = readApiConfig();
 const log = createLog(config.logLevel);
 const context = await openContext(config, log).catch((error) => {
-  if (!(error instanceof UnsafeBrokerError)) throw error;
+  if (!(error instanceof UnsafeBrokerError || error instanceof NewerHistoryError)) throw error;
   log.fatal(error.message);
   process.exit(1);
 });

@@ -11,6 +11,8 @@ import {
   type ResourceClass,
   type Resources,
   toAsk,
+  toServiceGroups,
+  toServiceUser,
 } from '@berth/domain';
 import type { NewJob, WireFormat } from '@berth/store';
 import { toProblems } from './errors.js';
@@ -31,6 +33,10 @@ export interface Submission {
   queue_timeout_seconds?: number;
   /** The finished job that it runs once more. */
   requeued_from?: string;
+  /** Its resource class, where that does not follow from its size. */
+  class?: string | undefined;
+  /** Accepted all the same, but it ends at once, cancelled, and this is its message. */
+  never?: string | undefined;
 }
 
 export interface PreparationOptions {
@@ -70,8 +76,8 @@ const parseSpec = (
 const toLimits = (c: ResourceClass): string =>
   `${c.name} (at most ${c.max_cpus} CPUs, ${c.max_memory_mb} MB${c.max_gpus > 0 ? `, ${c.max_gpus} GPUs, for jobs with GPUs only` : ''})`;
 
-const pickClass = (classes: ResourceClass[], ask: Resources): ResourceClass => {
-  const found = findClass(classes, ask);
+const pickClass = (classes: ResourceClass[], ask: Resources, named?: string): ResourceClass => {
+  const found = classes.find(({ name }) => name === named) ?? findClass(classes, ask);
   if (found) return found;
   throw new AppError(
     'no_class_fits',
@@ -93,7 +99,16 @@ const toIdempotency = (
   return { idempotency: { key: JSON.stringify([user, idempotency_key]), body } };
 };
 
-const toGiven = ({ format, request, requeued_from, job_id }: Submission): Partial<NewJob> => ({
+/** The job orchestrator's users stand in line each for themselves, below the user whose key it is. */
+const toTurn = ({ format, request, user = LOCAL_USER }: Submission): Pick<NewJob, 'bucket' | 'groups'> => {
+  // What came in by a worker's port names neither.
+  if (format !== 'orchestrator' || typeof request?.service !== 'string') return {};
+  const bucket = toServiceUser(user, Number(request.user_id));
+  return { bucket, groups: toServiceGroups(request.service, bucket) };
+};
+
+const toGiven = ({ format, request, requeued_from, job_id, never }: Submission): Partial<NewJob> => ({
+  ...(never === undefined ? {} : { never }),
   ...(requeued_from === undefined ? {} : { requeued_from }),
   ...(job_id === undefined ? {} : { job_id }),
   ...(format ? { format } : {}),
@@ -104,10 +119,10 @@ const toGiven = ({ format, request, requeued_from, job_id }: Submission): Partia
 export const createPreparation = ({ classes, defaultImage, allowedRegistries }: PreparationOptions) => {
   const complete = (spec: JobSpec, how: Submission, array?: ArrayAsk): NewJob => {
     const queue_timeout_seconds = how.queue_timeout_seconds ?? spec.queue_timeout_seconds;
-    // The default image is the operator's own choice.
-    if (spec.image !== defaultImage) checkRegistry(spec.image, allowedRegistries);
+    // The default image is the operator's own choice, and so are those of services.
+    if (spec.image !== defaultImage && how.format !== 'orchestrator') checkRegistry(spec.image, allowedRegistries);
     const ask = toAsk(spec);
-    const c = pickClass(classes, ask);
+    const c = pickClass(classes, ask, how.class);
     return {
       spec,
       user: how.user ?? LOCAL_USER,
@@ -116,6 +131,7 @@ export const createPreparation = ({ classes, defaultImage, allowedRegistries }: 
       ...(c.priority_across_users ? { across_users: true } : {}),
       ...(spec.hold ? { hold: true } : {}),
       ...toGiven(how),
+      ...toTurn(how),
       ...(queue_timeout_seconds === undefined ? {} : { queue_timeout_seconds }),
       ...toIdempotency(spec, how, array),
     };

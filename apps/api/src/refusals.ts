@@ -41,7 +41,7 @@ const findMemoryProblem = ({ used_memory_bytes: used, max_memory_bytes: max }: B
   max === 0 || used <= max * MAX_MEMORY_SHARE
     ? null
     : `Redis uses ${toMib(used)} of its maxmemory of ${toMib(max)}, and jobs are accepted below ${toPercent(MAX_MEMORY_SHARE)} only. ` +
-      'Raise maxmemory, or keep less: lower BERTH_RETENTION_SECONDS or BERTH_LOG_LIMIT_BYTES.';
+      'Raise maxmemory, or keep less: lower BERTH_RETENTION_SECONDS.';
 
 const findPersistenceProblem = ({ append_failed, snapshot_failed }: BrokerState): string | null => {
   const what = append_failed ? 'Its append-only file' : snapshot_failed ? 'Its last snapshot' : null;

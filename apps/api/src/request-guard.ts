@@ -1,5 +1,6 @@
 import { AppError, isLoopbackHost } from '@berth/domain';
 import type { Context, MiddlewareHandler } from 'hono';
+import { isForObjects } from './object-auth.js';
 
 /** The path as the client wrote it, without the query. */
 const toRawPath = (url: string): string => {
@@ -22,17 +23,22 @@ const isBadPath = (path: string): boolean => {
 
 /**
  * Looks at a request before any route does. On a loopback bind the Host must be a loopback name: a page on the internet whose
- * name was pointed at 127.0.0.1 gets its own name refused, and cannot submit jobs through somebody's browser.
+ * name was pointed at 127.0.0.1 gets its own name refused, and cannot submit jobs through somebody's browser. `toRefusal` words the refusal of a bad path
+ * for a wire format that is kept.
  */
 export const guardRequests =
-  (loopbackOnly: boolean): MiddlewareHandler =>
+  (loopbackOnly: boolean, toRefusal: (c: Context, error: AppError) => Response | undefined): MiddlewareHandler =>
   async (c, next) => {
     const host = c.req.header('host') ?? new URL(c.req.url).host;
-    if (loopbackOnly && !isLoopbackHost(host)) {
+    // Workers of other machines call it as it is called there; what they sign no page in a browser can.
+    if (loopbackOnly && !isLoopbackHost(host) && !isForObjects(c)) {
       throw new AppError('host_not_allowed', 'This API listens on loopback only: call it as localhost or 127.0.0.1.');
     }
-    if (isBadPath(toRawPath(c.req.url))) throw new AppError('invalid_request', 'The path has a bad escape in it.');
-    await next();
+    if (!isBadPath(toRawPath(c.req.url))) return next();
+    const error = new AppError('invalid_request', 'The path has a bad escape in it.');
+    const refusal = toRefusal(c, error);
+    if (!refusal) throw error;
+    return refusal;
   };
 
 interface Pattern {

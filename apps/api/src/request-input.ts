@@ -11,10 +11,18 @@ export const integerParam = (
 ) =>
   z
     .string()
-    .regex(/^\d{1,9}$/, 'must be a whole number')
+    .regex(/^\d{1,15}$/, 'must be a whole number')
     .transform(Number)
     .pipe(z.number().min(min).max(max))
     .openapi({ type: 'integer', minimum: min, maximum: max, ...shown });
+
+/** A time in a query, in Unix milliseconds. */
+export const timeParam = (description: string) =>
+  z.iso
+    .datetime({ offset: true, error: 'must be a time such as 2026-11-23T08:00:00Z (write a + as %2B)' })
+    .transform((text) => Date.parse(text))
+    .optional()
+    .openapi({ type: 'string', format: 'date-time', description });
 
 const refuse = (problems: Problem[]): AppError =>
   new AppError('invalid_request', 'The query is not valid.', { problems });

@@ -2,9 +2,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { AppError, type ErrorCode } from '@berth/domain';
 import { getRequestListener } from '@hono/node-server';
 import { toProblem, toProblemResponse } from './errors.js';
+import { isUpload } from './upload-body.js';
 
 const MAX_HEADERS = 100;
-/** A request must have arrived after so long, headers and body; checked twice a second. */
+/** The headers of a request must have arrived after so long, checked twice a second, and after as long again its body, unless it is an upload. */
 const ARRIVAL_MS = 9_500;
 const CHECK_MS = 250;
 /** How long an ending server lets answers go out before it cuts the rest. */
@@ -39,6 +40,20 @@ const findMisuse = (incoming: IncomingMessage): [ErrorCode, string] | undefined 
   return undefined;
 };
 
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+
+/** Node's own limit knows no exceptions. */
+const limitArrival = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+  if (!hasBody(incoming) || isUpload(incoming)) return;
+  const limit = setTimeout(() => {
+    if (incoming.complete || incoming.destroyed) return;
+    if (!outgoing.headersSent) incoming.socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
+    incoming.socket.destroySoon();
+  }, ARRIVAL_MS);
+  incoming.once('close', () => clearTimeout(limit));
+};
+
 const listen = (server: Server, host: string, port: number): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -55,15 +70,22 @@ export const openServer = async ({ fetch, host, port, maxConnections }: ServerOp
     errorHandler: () =>
       toProblemResponse(new AppError('invalid_request', 'The request line or the Host is not valid.')),
   });
+  const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    outgoing.setHeader('x-content-type-options', 'nosniff');
+    limitArrival(incoming, outgoing);
+    const misuse = findMisuse(incoming);
+    if (misuse) refuse(outgoing, ...misuse);
+    else void answer(incoming, outgoing);
+  };
   const server = createServer(
-    { headersTimeout: ARRIVAL_MS, requestTimeout: ARRIVAL_MS, connectionsCheckingInterval: CHECK_MS, noDelay: true },
-    (incoming, outgoing) => {
-      outgoing.setHeader('x-content-type-options', 'nosniff');
-      const misuse = findMisuse(incoming);
-      if (misuse) refuse(outgoing, ...misuse);
-      else void answer(incoming, outgoing);
-    },
+    { headersTimeout: ARRIVAL_MS, requestTimeout: 0, connectionsCheckingInterval: CHECK_MS, noDelay: true },
+    serve,
   );
+  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    // Whoever reads an upload invites it: what is refused is not sent in vain.
+    if (!isUpload(incoming)) outgoing.writeContinue();
+    serve(incoming, outgoing);
+  });
   server.maxHeadersCount = 0;
   server.maxConnections = maxConnections;
   await listen(server, host, port);

@@ -28,6 +28,10 @@ const listRequests = (): [string, string][] =>
     .map(({ method, path }) => [method, path.replace(/:[^/]+/g, 'x').replace('{.+}', '')]);
 
 const OPEN = [
+  '/',
+  '/swagger',
+  '/swagger/start.js',
+  '/api-docs/openapi.json',
   '/health',
   '/ready',
   '/metrics',

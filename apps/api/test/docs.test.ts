@@ -67,7 +67,10 @@ describe('the contract', () => {
       [],
     );
     const parameters: { name: string; schema: object }[] = body.paths['/v1/jobs'].get.parameters;
-    expect(parameters.map(({ name }) => name).sort()).toEqual(['cursor', 'label', 'limit', 'name', 'state', 'user']);
+    expect(parameters.map(({ name }) => name).sort()).toEqual([
+      ...['cause', 'class', 'created_after', 'created_before', 'cursor', 'finished_after', 'finished_before'],
+      ...['label', 'limit', 'name', 'node', 'state', 'user'],
+    ]);
     expect(parameters.find(({ name }) => name === 'limit')?.schema).toMatchObject({ type: 'integer', default: 50 });
   });
 });

@@ -1,4 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises';
 import { request as sendRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Claim, LogPiece, Settlement, Store } from '@berth/store';
 import { openRedis } from '@berth/store';
 import { pino } from 'pino';
@@ -91,7 +94,9 @@ export const openTestApi = async (
 ): Promise<TestApi> => {
   const redisUrl = process.env.REDIS_URL;
   if (redisUrl === undefined) throw new Error('REDIS_URL is not set: run these tests through vitest');
-  const config: ApiConfig = { ...toApiConfig({}), redisUrl, prefix: testPrefix(file), port: 0, ...more };
+  const folder = await mkdtemp(join(tmpdir(), 'berth-api-files-'));
+  const filesPlace = { kind: 'folder', folder } as const;
+  const config: ApiConfig = { ...toApiConfig({}), redisUrl, prefix: testPrefix(file), port: 0, filesPlace, ...more };
   const log = pino({ level: process.env.BERTH_TEST_LOG ?? 'silent' });
   const context = await openContext(config, log, overrides);
   const server = await openServer({ ...config, fetch: createApp(context).fetch as never });
@@ -115,6 +120,7 @@ export const openTestApi = async (
       await server.close();
       await context.close();
       await deleteKeys(config.redisUrl, config.prefix);
+      await rm(folder, { recursive: true, force: true });
     },
   };
 };

@@ -33,6 +33,42 @@ describe('/v1/quotas', () => {
     expect((await operator.send('DELETE', '/v1/quotas?user=alice')).status).toBe(404);
   });
 
+  it.each([
+    { user: '*', max_running: 1 },
+    { user: 'alice', class: 'small', max_cpus: 1.5 },
+    { class: 'small', max_memory_mb: 300 },
+  ])('with no room for a job say so of it and its like until there is: %j', async (quota) => {
+    const [running, waiting, held, small] = [
+      await alice.submit(),
+      await alice.submit(),
+      await alice.submit({ hold: true }),
+      await alice.submit({ cpus: 0.1, memory_mb: 16 }),
+    ];
+    const others = await operator.submit();
+    const claim = await claimJob(api.store, running);
+    const readAll = async () => {
+      const { body } = await operator.send('GET', '/v1/jobs?limit=5');
+      return Object.fromEntries(
+        body.jobs.map((one: { job_id: string; waiting_for: string }) => [one.job_id, one.waiting_for]),
+      );
+    };
+    const ids = [running, waiting, held, small, others];
+    const before = Object.fromEntries(ids.map((id) => [id, id === held ? 'hold' : null]));
+    expect(await readAll()).toEqual(before);
+    await operator.send('PUT', '/v1/quotas', { body: quota });
+    const bound = {
+      ...before,
+      [waiting]: 'quota',
+      [small]: quota.max_running ? 'quota' : null,
+      [others]: quota.user === undefined ? 'quota' : null,
+    };
+    expect(await readAll()).toEqual(bound);
+    for (const id of ids) expect((await operator.send('GET', `/v1/jobs/${id}`)).body.waiting_for).toBe(bound[id]);
+    await settleJob(api.store, claim);
+    expect(await readAll()).toEqual(before);
+    for (const id of ids.slice(1)) await operator.send('POST', `/v1/jobs/${id}/cancel`);
+  });
+
   it('are shown to a user where they bind them, and changed by operators only', async () => {
     for (const target of [
       { user: 'alice' },

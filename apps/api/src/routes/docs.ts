@@ -17,7 +17,7 @@ const SCHEMES = {
   header: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
 } as const;
 
-const PAGE = `<!doctype html>
+const toPage = (path: string): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -28,13 +28,13 @@ const PAGE = `<!doctype html>
 <body>
 <div id="swagger-ui"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
+<script src="${path}/start.js"></script>
 </body>
 </html>
 `;
 
-const START = `SwaggerUIBundle({
-  url: '/openapi.json',
+const toStart = (contract: string): string => `SwaggerUIBundle({
+  url: '${contract}',
   dom_id: '#swagger-ui',
   validatorUrl: null,
 });
@@ -56,6 +56,14 @@ const assetFolder = (): string => dirname(require.resolve('swagger-ui-dist/packa
 const answer = (body: string, type: string): Response =>
   new Response(body, { headers: { 'content-type': type, 'content-security-policy': POLICY } });
 
+export const answerContract = (json: string): Response => answer(json, 'application/json');
+
+/** A page to read and try the contract at a path. */
+export const addDocsPage = (app: OpenAPIHono, path: string, contract: string): void => {
+  app.get(path, () => answer(toPage(path), 'text/html; charset=utf-8'));
+  app.get(`${path}/start.js`, () => answer(toStart(contract), 'text/javascript; charset=utf-8'));
+};
+
 /** The contract at /openapi.json, and a page to read and try it, served from this process alone. */
 export const addDocsRoutes = (app: OpenAPIHono): void => {
   let contract: string | undefined;
@@ -66,10 +74,9 @@ export const addDocsRoutes = (app: OpenAPIHono): void => {
 
   app.get('/openapi.json', () => {
     contract ??= toContract();
-    return answer(contract, 'application/json');
+    return answerContract(contract);
   });
-  app.get('/docs', () => answer(PAGE, 'text/html; charset=utf-8'));
-  app.get('/docs/start.js', () => answer(START, 'text/javascript; charset=utf-8'));
+  addDocsPage(app, '/docs', '/openapi.json');
   app.get('/docs/:asset', async (c) => {
     const name = c.req.param('asset');
     const type = Object.hasOwn(ASSETS, name) ? ASSETS[name] : undefined;

@@ -7,6 +7,7 @@ const healthSchema = z.object({
   status: z.enum(['healthy', 'unhealthy']),
   service: z.string(),
   redis: z.string().openapi({ description: '`ok`, or what is wrong' }),
+  database: z.string().openapi({ description: 'The same, in the words of a kept format' }),
 });
 
 const readySchema = z.object({
@@ -44,7 +45,7 @@ interface HealthOptions {
   shutdown: AbortSignal;
 }
 
-/** Two of the kept formats ask the same path of a coordinator, and look at these two words. */
+/** Kept formats ask the same path: two of them of a coordinator, a third for its database. */
 const SERVICE = 'coordinator';
 
 export const addHealthRoutes = (app: OpenAPIHono, { ping, admission, shutdown }: HealthOptions): void => {
@@ -59,8 +60,9 @@ export const addHealthRoutes = (app: OpenAPIHono, { ping, admission, shutdown }:
 
   addRoute(app, healthRoute, async (c) => {
     const problem = await findProblem();
-    if (problem !== null) return c.json({ status: 'unhealthy', service: SERVICE, redis: problem }, 503);
-    return c.json({ status: 'healthy', service: SERVICE, redis: 'ok' }, 200);
+    if (problem !== null)
+      return c.json({ status: 'unhealthy', service: SERVICE, redis: problem, database: problem }, 503);
+    return c.json({ status: 'healthy', service: SERVICE, redis: 'ok', database: 'ok' }, 200);
   });
 
   addRoute(app, readyRoute, async (c) => {

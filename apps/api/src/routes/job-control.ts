@@ -1,10 +1,10 @@
 import { AppError, jobSpecFields } from '@berth/domain';
-import type { JobRecord, LogStore } from '@berth/store';
+import type { LogStore, Quotas } from '@berth/store';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { addRoute } from '../add-route.js';
 import { readOwnJob } from '../auth.js';
 import { toProblems } from '../errors.js';
-import { NO_TAILS, readTails, toJobAnswer } from '../job-answer.js';
+import { createJobAnswers, toAcceptedAnswer } from '../job-answer.js';
 import type { JobActions } from '../job-control.js';
 import type { Jobs } from '../jobs.js';
 import { readJsonBody, refuseBody } from '../request-body.js';
@@ -77,6 +77,7 @@ interface ControlRoutesOptions {
   jobs: Pick<Jobs, 'read'>;
   actions: JobActions;
   logs: LogStore;
+  quotas: Quotas;
   now: () => number;
 }
 
@@ -88,32 +89,33 @@ const parsePriority = (body: unknown): number => {
   });
 };
 
-export const addJobControlRoutes = (app: OpenAPIHono, { jobs, actions, logs, now }: ControlRoutesOptions): void => {
-  const toAnswer = async (found: JobRecord) => toJobAnswer(found, await readTails(logs, found), now());
+export const addJobControlRoutes = (app: OpenAPIHono, options: ControlRoutesOptions): void => {
+  const { jobs, actions, now } = options;
+  const { answer } = createJobAnswers(options);
 
   addRoute(app, holdRoute, async (c) => {
     await refuseBody(c);
     const { job_id } = await readOwnJob(c, jobs);
-    return c.json(await toAnswer(await actions.hold(job_id)), 200);
+    return c.json(await answer(await actions.hold(job_id)), 200);
   });
 
   addRoute(app, releaseRoute, async (c) => {
     await refuseBody(c);
     const { job_id } = await readOwnJob(c, jobs);
-    return c.json(await toAnswer(await actions.release(job_id)), 200);
+    return c.json(await answer(await actions.release(job_id)), 200);
   });
 
   addRoute(app, changeRoute, async (c) => {
     const { job_id } = await readOwnJob(c, jobs);
     const priority = parsePriority(await readJsonBody(c));
-    return c.json(await toAnswer(await actions.reprioritize(job_id, priority)), 200);
+    return c.json(await answer(await actions.reprioritize(job_id, priority)), 200);
   });
 
   addRoute(app, requeueRoute, async (c) => {
     const idempotency_key = readIdempotencyKey(c);
     await refuseBody(c);
     const made = await actions.requeue(await readOwnJob(c, jobs), idempotency_key);
-    if (made.replayed) return c.json(await toAnswer(made.job), 200, { 'Idempotent-Replayed': 'true' });
-    return c.json(toJobAnswer(made.job, NO_TAILS, now()), 201, { Location: `/v1/jobs/${made.job.job_id}` });
+    if (made.replayed) return c.json(await answer(made.job), 200, { 'Idempotent-Replayed': 'true' });
+    return c.json(toAcceptedAnswer(made.job, now()), 201, { Location: `/v1/jobs/${made.job.job_id}` });
   });
 };

@@ -1,12 +1,12 @@
 import { isTerminal } from '@berth/domain';
-import type { JobList, LogStore } from '@berth/store';
+import type { JobFilter, JobList, LogStore, Quotas } from '@berth/store';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { addRoute } from '../add-route.js';
 import { toArrayAnswer } from '../array-answer.js';
 import { type Arrays, asksForArray } from '../arrays.js';
 import { readOwnJob, readPrincipal, toListedUser } from '../auth.js';
-import { NO_TAILS, readTails, toJobAnswer, toJobRow } from '../job-answer.js';
+import { createJobAnswers, toAcceptedAnswer } from '../job-answer.js';
 import type { Jobs, Submission } from '../jobs.js';
 import { parseCursor, toCursor } from '../list-cursor.js';
 import { readJsonBody, refuseBody } from '../request-body.js';
@@ -93,6 +93,7 @@ interface JobRoutesOptions {
   arrays: Arrays;
   list: JobList;
   logs: LogStore;
+  quotas: Quotas;
   waiters: Waiters;
   /** Ends every wait. */
   shutdown: AbortSignal;
@@ -100,7 +101,8 @@ interface JobRoutesOptions {
 }
 
 export const addJobRoutes = (app: OpenAPIHono, options: JobRoutesOptions): void => {
-  const { jobs, arrays, list, logs, waiters, shutdown, now } = options;
+  const { jobs, arrays, list, waiters, shutdown, now } = options;
+  const answers = createJobAnswers(options);
 
   const submitArray = async (c: Context, body: unknown, how: Submission) => {
     const { array, replayed } = await arrays.submit(body, how);
@@ -115,10 +117,9 @@ export const addJobRoutes = (app: OpenAPIHono, options: JobRoutesOptions): void 
     if (asksForArray(body)) return submitArray(c, body, how);
     const submitted = await jobs.submit(body, how);
     if (submitted.replayed) {
-      const tails = await readTails(logs, submitted.job);
-      return c.json(toJobAnswer(submitted.job, tails, now()), 200, { 'Idempotent-Replayed': 'true' });
+      return c.json(await answers.answer(submitted.job), 200, { 'Idempotent-Replayed': 'true' });
     }
-    return c.json(toJobAnswer(submitted.job, NO_TAILS, now()), 201, { Location: `/v1/jobs/${submitted.job.job_id}` });
+    return c.json(toAcceptedAnswer(submitted.job, now()), 201, { Location: `/v1/jobs/${submitted.job.job_id}` });
   });
 
   const waitForJob = async (c: Context, job_id: string, seconds: number) => {
@@ -129,27 +130,23 @@ export const addJobRoutes = (app: OpenAPIHono, options: JobRoutesOptions): void 
   addRoute(app, readRoute, async (c, { wait }) => {
     const now_is = await readOwnJob(c, jobs);
     const found = wait > 0 && !isTerminal(now_is.state) ? await waitForJob(c, now_is.job_id, wait) : now_is;
-    return c.json(toJobAnswer(found, await readTails(logs, found), now()), 200);
+    return c.json(await answers.answer(found), 200);
   });
 
-  addRoute(app, listRoute, async (c, { limit, cursor, state, label, name, user: asked }) => {
+  addRoute(app, listRoute, async (c, { limit, cursor, user: asked, ...asked_for }) => {
     const user = toListedUser(c, asked);
     const after = cursor === undefined ? undefined : parseCursor(cursor);
-    const filter = {
-      ...(state ? { state } : {}),
-      ...(label ? { label } : {}),
-      ...(name ? { name } : {}),
-      ...(user ? { user } : {}),
-    };
+    const given = Object.entries({ ...asked_for, user }).filter(([, value]) => value !== undefined);
+    const filter: JobFilter = Object.fromEntries(given);
     const page = await list.list(filter, limit, after);
     const next_cursor = page.next === null ? null : toCursor(page.next);
-    return c.json({ jobs: page.jobs.map((found) => toJobRow(found, now())), next_cursor }, 200);
+    return c.json({ jobs: await answers.list(page.jobs), next_cursor }, 200);
   });
 
   addRoute(app, cancelRoute, async (c) => {
     await refuseBody(c);
     const { job_id } = await readOwnJob(c, jobs);
     const cancelled = await jobs.cancel(job_id);
-    return c.json(toJobAnswer(cancelled, await readTails(logs, cancelled), now()), 200);
+    return c.json(await answers.answer(cancelled), 200);
   });
 };

@@ -153,10 +153,10 @@ const checkTiming = (schedule: ScheduleSettings): ScheduleSettings => {
 };
 
 /** What a change makes of a schedule: what it leaves out stays. */
-const parseChange = (raw: unknown, jobs: Pick<Jobs, 'check'>) => {
+const parseChange = async (raw: unknown, user: string, jobs: Pick<Jobs, 'check'>) => {
   const { cron: at, every_seconds, job: _, ...plain } = parse(changeSchema, raw);
   const { job } = raw as { job?: Record<string, unknown> };
-  if (job) jobs.check(job);
+  if (job) await jobs.check(job, user);
   const timing =
     at !== undefined || every_seconds !== undefined ? { cron: at ?? null, every_seconds: every_seconds ?? null } : {};
   return (before: ScheduleSettings) =>
@@ -207,7 +207,7 @@ export const addScheduleRoutes = (app: OpenAPIHono, options: ScheduleRoutesOptio
     const schedule_id = createJobId(now());
     const { user } = readPrincipal(c);
     const job = (raw as { job: Record<string, unknown> }).job;
-    jobs.check(job);
+    await jobs.check(job, user);
     const { name, timezone, overlap: policy, paused } = input;
     const timing = { cron: input.cron ?? null, timezone, every_seconds: input.every_seconds ?? null };
     const fresh = { schedule_id, user, name, ...timing, overlap: policy, paused, job, created_at: now() };
@@ -223,8 +223,8 @@ export const addScheduleRoutes = (app: OpenAPIHono, options: ScheduleRoutesOptio
   addRoute(app, readRoute, async (c) => c.json(await toAnswer(await find(c)), 200));
 
   addRoute(app, changeRoute, async (c) => {
-    await find(c);
-    const toChanged = parseChange(await readJsonBody(c), jobs);
+    const { user } = await find(c);
+    const toChanged = await parseChange(await readJsonBody(c), user, jobs);
     for (;;) {
       const { last_run: _, ...before } = await find(c);
       const changed = checkTiming(toChanged(before));

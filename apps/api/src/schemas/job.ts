@@ -1,6 +1,6 @@
 import { CAUSES, CONDITIONS, JOB_STATES, jobSpecFields, RETRYABLE_CAUSES, type Usage } from '@berth/domain';
 import { z } from '@hono/zod-openapi';
-import { integerParam } from '../request-input.js';
+import { integerParam, timeParam } from '../request-input.js';
 
 const time = z.string().openapi({ format: 'date-time', example: '2026-11-22T12:25:33.402Z' });
 const milliseconds = z.number().int();
@@ -111,10 +111,10 @@ const jobRowSchema = z
     cause: causeSchema,
     exit_code: z.number().int().nullable(),
     message: z.string().nullable(),
-    waiting_for: z
-      .enum(['back_off', 'hold', 'dependencies'])
-      .nullable()
-      .openapi({ description: 'What a pending job waits for before it waits for a machine.' }),
+    waiting_for: z.enum(['back_off', 'hold', 'dependencies', 'quota']).nullable().openapi({
+      description:
+        'What a pending job waits for before it waits for a machine. `quota` is as things are now; the answer to a submission does not look.',
+    }),
     requeued_from: z.string().nullable().openapi({ description: 'The finished job that it runs once more.' }),
     array_id: z.string().nullable().openapi({ description: 'The array that it belongs to.' }),
     array_index: z.number().int().nullable(),
@@ -181,6 +181,13 @@ export const listQuerySchema = z.strictObject({
     .max(64)
     .optional()
     .openapi({ description: 'For operators; a user sees their own jobs only.' }),
+  cause: z.enum(CAUSES).optional(),
+  class: z.string().min(1).max(64).optional(),
+  node: z.string().min(1).max(255).optional().openapi({ description: 'A machine that any of its attempts ran on.' }),
+  created_after: timeParam("Then or later. Of an array's job it counts when it was made of the array."),
+  created_before: timeParam('Before then.'),
+  finished_after: timeParam('Then or later.'),
+  finished_before: timeParam('Before then.'),
   limit: integerParam({ min: 1, max: 200 }, { default: 50 }).default(50),
   cursor: z.string().min(1).max(256).optional(),
 });
