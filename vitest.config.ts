@@ -6,6 +6,7 @@ const source = (path: string) => new URL(path, import.meta.url).pathname;
 const alias = {
   '@berth/domain': source('./libs/domain/src/index.ts'),
   '@berth/store': source('./libs/store/src/index.ts'),
+  '@berth/history': source('./libs/history/src/index.ts'),
   '@berth/queue': source('./libs/queue/src/index.ts'),
   '@berth/metrics': source('./libs/metrics/src/index.ts'),
   '@berth/local': source('./apps/local/src/index.ts'),
@@ -47,7 +48,8 @@ export default defineConfig({
           globalSetup: ['./e2e/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // Each opens a Berth of its own, and much of it waits for containers.
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },
@@ -60,7 +62,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 180_000,
           // Each has a world of its own, and most of its time is waiting.
-          maxWorkers: 2,
+          maxWorkers: 3,
           // After all others: what takes part in a race here should not have to race them too.
           sequence: { groupOrder: 3 },
         },

@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Docker from 'dockerode';
 import { Redis } from 'ioredis';
@@ -103,7 +106,14 @@ export const startBerth = async ({ workers = 1, env = {} }: BerthOptions = {}): 
   const prefix = `e2e-${randomBytes(4).toString('hex')}`;
   const port = await findPort();
   const url = `http://127.0.0.1:${port}`;
-  const shared = { BERTH_PREFIX: prefix, BERTH_PORT: String(port), BERTH_WORKER_PORT: '0', ...env };
+  const files = mkdtempSync(join(tmpdir(), `${prefix}-files-`));
+  const shared = {
+    BERTH_PREFIX: prefix,
+    BERTH_PORT: String(port),
+    BERTH_WORKER_PORT: '0',
+    BERTH_FILES: files,
+    ...env,
+  };
   const docker = new Docker();
   const started: Process[] = [];
   const track = (child: Process): Process => {
@@ -182,6 +192,7 @@ export const startBerth = async ({ workers = 1, env = {} }: BerthOptions = {}): 
       await Promise.all(started.map((child) => child.ended));
       const left = await berth.containers();
       await removeKeys(prefix);
+      rmSync(files, { recursive: true, force: true });
       if (left.length > 0) throw new Error(`containers left behind: ${left.join(', ')}`);
     },
   };

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createProgram, type Program } from './program.js';
 import { programPath } from './worker.js';
@@ -43,7 +44,12 @@ export const openRemoteApi = async (world: World): Promise<RemoteApi> => {
     name: 'remote-api',
     command,
     args,
-    env: { BERTH_PREFIX: world.prefix, BERTH_PORT: String(PORT), REDIS_URL: world.redis.url },
+    env: {
+      BERTH_PREFIX: world.prefix,
+      BERTH_PORT: String(PORT),
+      REDIS_URL: world.redis.url,
+      BERTH_FILES: join(world.folder, 'files'),
+    },
     folder: world.folder,
     keeper: world.keeper,
     isReady: (output) => output.includes('"listening"'),

@@ -1,4 +1,4 @@
-import type { JobRecord, Store } from '@berth/store';
+import type { FileStore, JobRecord, Store } from '@berth/store';
 import { type Report, readAccepted, readEngineEvents, readLedger, readObserved, verify } from '@berth/verify';
 import type Docker from 'dockerode';
 import { until } from '../harness.js';
@@ -21,6 +21,7 @@ export interface VerifyWorld {
 interface Subject {
   engines: Engine[];
   redis: RedisServer;
+  objects: FileStore;
   prefix: string;
   store: Store;
   ledger: Ledger;
@@ -40,6 +41,7 @@ export const createCheck =
     await Promise.all(subject.recorders.map((recorder) => recorder.flush()));
     return verify({
       redis: subject.redis.client,
+      files: subject.objects,
       prefix: subject.prefix,
       engines: subject.engines.map(({ docker }) => docker),
       settled,

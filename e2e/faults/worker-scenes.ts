@@ -30,7 +30,7 @@ export const writingJob = (lines: number, { exit_code = 0, pause_ms = 100, ...mo
 const endlessJob = (exit_code: number) => sideEffectJob(toScript('! -e /tmp/end', { exit_code }));
 
 /** Ends running jobs of that kind. */
-const letEnd = async (world: World, job_ids: string[]): Promise<void> => {
+export const letEnd = async (world: World, job_ids: string[]): Promise<void> => {
   const touch = async (job_id: string) => {
     const [found] = await world.containers(job_id);
     for (const { docker } of world.engines) {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { createStore, type Store } from '@berth/store';
+import { createStore, openLocalFiles, type Store } from '@berth/store';
 import type { Report } from '@berth/verify';
 import type Docker from 'dockerode';
 import { findPort, until } from '../harness.js';
@@ -118,7 +118,10 @@ const openParts = async (options: WorldOptions, place: Place) => {
   await redis.client.set(`${prefix}:installation`, prefix);
   const files = { accepted: join(folder, 'accepted'), observed: join(folder, 'observed') };
   const events = join(folder, 'events');
-  const env = { BERTH_PREFIX: prefix, BERTH_WORKER_PORT: '0', BERTH_LOG_LEVEL: 'info', ...options.env };
+  const objects = await openLocalFiles(join(folder, 'files'));
+  closing.push(objects.close);
+  const quiet = { BERTH_WORKER_PORT: '0', BERTH_LOG_LEVEL: 'info' };
+  const env = { BERTH_PREFIX: prefix, BERTH_FILES: join(folder, 'files'), ...quiet, ...options.env };
   const spaces = opened.map((engine) => engine.space);
   const apisUp = Promise.all([
     openLedger({ folder, keeper, spaces }),
@@ -148,7 +151,19 @@ const openParts = async (options: WorldOptions, place: Place) => {
   closing.push(() => {
     for (const program of programs) program.supervise(false);
   });
-  return { apis: rest, workers: started, engines: opened, reapers, redis, ledger, recorders, prefix, files, events };
+  return {
+    apis: rest,
+    workers: started,
+    engines: opened,
+    reapers,
+    redis,
+    objects,
+    ledger,
+    recorders,
+    prefix,
+    files,
+    events,
+  };
 };
 
 type ProgramPlace = { folder: string; keeper: Keeper; env: Record<string, string> };
@@ -182,7 +197,7 @@ type Parts = Awaited<ReturnType<typeof openParts>>;
 
 const toWorld = (parts: Parts, place: Place & { seed: number }): World => {
   const { apis, workers, engines, reapers, redis, ledger, prefix, files } = parts;
-  const store = createStore(redis.client, prefix);
+  const store = createStore(redis.client, prefix, parts.objects);
   const listContainers = async (job_id?: string): Promise<Docker.ContainerInfo[]> => {
     const label = [`berth.installation=${prefix}`, ...(job_id === undefined ? [] : [`berth.job=${job_id}`])];
     const found = engines.map(({ docker }) => docker.listContainers({ all: true, filters: JSON.stringify({ label }) }));

@@ -11,6 +11,8 @@ export interface HostileJob {
   meanwhile?: (seen: Running) => Promise<void>;
   /** Looks at all that it wrote to stdout, Berth's notes included. */
   stdout?: (text: string) => void;
+  /** Looks at what is kept of its files, and at what is said of the rest. */
+  left?: (artifacts: { files: { path: string }[]; refused: number; notes: string[] }) => void;
   /** Its output grows the worker at most by so much, in MB. */
   worker_growth_mb?: number;
 }
@@ -21,6 +23,9 @@ interface Running {
   /** Until this is true, while it runs. */
   until(what: string, look: () => boolean): Promise<void>;
 }
+
+/** What is kept of a job's files at most. */
+export const MAX_OUTPUTS = { files: 300, bytes: 10_000_000 };
 
 /** The most memory of a job whose container has the standard profile. */
 export const STANDARD_MB = 256;

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Berth, startBerth, until } from '../harness.js';
-import { type HostileJob, STANDARD_MB } from './hostile-job.js';
+import { type HostileJob, MAX_OUTPUTS, STANDARD_MB } from './hostile-job.js';
 
 const folder = new URL('jobs/', import.meta.url).pathname;
 const jobs = await Promise.all(
@@ -33,7 +33,13 @@ describe('hostile jobs', () => {
   beforeAll(async () => {
     const classes = join(files, 'classes.json');
     writeFileSync(classes, JSON.stringify(CLASSES));
-    berth = await startBerth({ env: { BERTH_CLASSES_FILE: classes } });
+    const outputs = {
+      BERTH_MAX_OUTPUT_FILES: String(MAX_OUTPUTS.files),
+      BERTH_MAX_OUTPUT_BYTES: String(MAX_OUTPUTS.bytes),
+    };
+    berth = await startBerth({
+      env: { BERTH_CLASSES_FILE: classes, BERTH_LOG_LIMIT_BYTES: String(10 * 1024 ** 2), ...outputs },
+    });
     made = await watchMade(docker, berth.prefix);
   });
   afterAll(async () => {
@@ -60,6 +66,9 @@ describe('hostile jobs', () => {
     );
     expect(made.of(job_id)).toHaveLength(1);
     expect(made.of(job_id).flatMap(listProcesses)).toEqual([]);
+    const filters = JSON.stringify({ label: [`berth.job=${job_id}`] });
+    const { Volumes } = (await docker.listVolumes({ filters } as object)) as { Volumes: unknown[] | null };
+    expect(Volumes ?? []).toEqual([]);
   };
 
   const run = async ({ spec, ends, evidence, ...more }: HostileJob) => {
@@ -76,6 +85,7 @@ describe('hostile jobs', () => {
     expect(ended).toMatchObject(ends);
     expect(ended.attempts).toMatchObject([{ evidence }]);
     more.stdout?.(await readStdout(job_id));
+    more.left?.((await berth.request('GET', `/v1/jobs/${job_id}/artifacts?limit=1000`)).body as never);
     await expectUnharmed(neighbour, ended.started_at);
     await expectNothingLeft(job_id);
   };

@@ -30,7 +30,7 @@ afterAll(async () => {
 it.each(['apps/api/dist/main.js', 'apps/worker/dist/main.js'])(
   '%s refuses to start on a Redis that evicts, and says what to do',
   async (script) => {
-    const env = { ...process.env, REDIS_URL: socket, BERTH_PORT: '0', BERTH_WORKER_PORT: '0' };
+    const env = { ...process.env, REDIS_URL: socket, BERTH_PORT: '0', BERTH_WORKER_PORT: '0', BERTH_FILES: folder };
     const child = spawn(process.execPath, [join(root, script)], { env });
     let said = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += String(chunk)));

@@ -1,12 +1,13 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Berth, startBerth } from '../harness.js';
 
 /** Output comes back whole, live, and harmless whatever it is. */
 describe('logs', () => {
   let berth: Berth;
   beforeAll(async () => {
-    berth = await startBerth();
+    berth = await startBerth({ env: { BERTH_LOG_LIMIT_BYTES: String(10 * 1024 ** 2) } });
   });
   afterAll(() => berth.close());
 
@@ -62,6 +63,34 @@ describe('logs', () => {
     expect([...new Uint8Array(raw)]).toEqual([0xff, 0xfe, 0x6f, 0x6b, 0x0a]);
   });
 });
+
+/** Longer than what the broker ever holds of a log: most of it goes into the file store while the job runs. */
+describe('a long log', () => {
+  it('is kept whole, and read from any place', { timeout: 180_000 }, async () => {
+    const berth = await startBerth();
+    onTestFinished(berth.close);
+    const { job_id } = await berth.submit({ command: 'seq 5000000; echo done >&2', timeout_seconds: 150 });
+    const read = async (query: string) => (await fetch(`${berth.url}/v1/jobs/${job_id}/logs?${query}`)).text();
+    const followed = toHash(await fetch(`${berth.url}/v1/jobs/${job_id}/logs?follow=true&stream=stdout`));
+    expect(await berth.wait(job_id)).toMatchObject({ state: 'completed', stderr: 'done\n' });
+    const whole = createHash('sha256');
+    for (let i = 1; i <= 5_000_000; i += 10_000) {
+      whole.update(Array.from({ length: 10_000 }, (_, at) => `${i + at}\n`).join(''));
+    }
+    const expected = whole.digest('hex');
+    expect(await followed).toBe(expected);
+    expect(await toHash(await fetch(`${berth.url}/v1/jobs/${job_id}/logs?stream=stdout`))).toBe(expected);
+    expect(await read('stream=stdout&from_line=4999999')).toBe('4999999\n5000000\n');
+    expect(await read('stream=stdout&tail=2')).toBe('4999999\n5000000\n');
+    expect(await read(`stream=stdout&offset=${38_888_896 - 8}`)).toBe('5000000\n');
+  });
+});
+
+const toHash = async (response: Response): Promise<string> => {
+  const hash = createHash('sha256');
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) hash.update(chunk);
+  return hash.digest('hex');
+};
 
 interface SseEvent {
   id?: string;

@@ -5,3 +5,4 @@ export { type Engine, type EngineOptions, openEngine } from './engine.js';
 export { ensureImage, type ImageOptions } from './image.js';
 export { LocalError } from './local-error.js';
 export { openMemoryRedis } from './memory-redis.js';
+export { openPostgres, type Postgres } from './postgres.js';

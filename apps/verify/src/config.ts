@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util';
+import { type FilesPlace, parseFilesPlace, toOwnFolder } from '@berth/store';
 
 export interface VerifyConfig {
   redisUrl: string;
   prefix: string;
+  filesPlace: FilesPlace;
   /** As in DOCKER_HOST; undefined: where it leads, or the usual socket. */
   engines: (string | undefined)[];
   settled: boolean;
@@ -27,7 +29,7 @@ export const HELP = `Checks the invariants of a Berth system against its records
   --logs FOLDER      the true output of jobs, a file for each id (I9)
   --observed FILE    states that were shown, "id state" a line, in order (I10)
 
-It reads REDIS_URL, BERTH_PREFIX and DOCKER_HOST. Exit code: 0 all is well, 1 an invariant is violated, 2 it could not be checked.
+It reads REDIS_URL, BERTH_PREFIX, BERTH_FILES (or BERTH_DATA_DIR) and DOCKER_HOST. Exit code: 0 all is well, 1 an invariant is violated, 2 it could not be checked.
 `;
 
 const FLAGS = {
@@ -49,6 +51,7 @@ export const parseVerifyConfig = (args: string[], env: NodeJS.ProcessEnv): Verif
   return {
     redisUrl: env.REDIS_URL || 'redis://127.0.0.1:6379',
     prefix: env.BERTH_PREFIX || 'berth',
+    filesPlace: env.BERTH_FILES ? parseFilesPlace(env.BERTH_FILES) : toOwnFolder(env.BERTH_DATA_DIR || undefined),
     engines: values.engine ?? [env.DOCKER_HOST || undefined],
     settled: values.settled,
     faultFree: values['fault-free'],

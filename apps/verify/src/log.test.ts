@@ -4,7 +4,7 @@ import { checkLog } from './log.js';
 
 const expected = Buffer.from('one two three four');
 const piece = (text: string, stream: LogEntry['stream'] = 'stdout', anew?: true): LogEntry => ({
-  ...{ id: '1-1', attempt: 1, stream, bytes: Buffer.from(text) },
+  ...{ id: '1-1', attempt: 1, at: null, stream, bytes: Buffer.from(text) },
   ...(anew ? { anew } : {}),
 });
 const check = (entries: LogEntry[], whole = true) => checkLog({ job_id: 'j', entries, expected, whole });

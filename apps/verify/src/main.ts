@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createKeys, openRedis } from '@berth/store';
+import { createKeys, openFiles, openRedis } from '@berth/store';
 import Docker from 'dockerode';
 import { HELP, readVerifyConfig, type VerifyConfig } from './config.js';
 import { readAccepted, readEngineEvents, readExpectedLog, readLedger, readObserved } from './files.js';
@@ -32,9 +32,11 @@ const run = async (config: VerifyConfig): Promise<number> => {
     if ((await redis.exists(createKeys(config.prefix).installation)) === 0) {
       throw new Error(`there is no Berth under the prefix ${config.prefix}: set BERTH_PREFIX`);
     }
+    const files = logs === undefined ? undefined : await openFiles(config.filesPlace, async () => '');
     const report = await verify({
       ...config,
       redis,
+      files,
       engines: config.engines.map(openDocker),
       accepted: config.accepted === undefined ? undefined : readAccepted(config.accepted),
       ledger: config.ledger === undefined ? undefined : readLedger(config.ledger),

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JobEvent } from '@berth/domain';
-import { createStore, type JobRecord } from '@berth/store';
+import { createStore, type FileStore, type JobRecord } from '@berth/store';
 import type Docker from 'dockerode';
 import type { Redis } from 'ioredis';
 import { checkAccepted } from './accepted.js';
@@ -20,6 +20,8 @@ import { readAnnounced, readContainers, readEntries, readLeftovers, readReservat
 
 export interface VerifyOptions {
   redis: Redis;
+  /** Where sealed logs are: I9 reads them. */
+  files?: FileStore | undefined;
   prefix: string;
   engines: Docker[];
   /** The system should be at rest: every job has ended, nothing is reserved, queued or left. */
@@ -46,7 +48,7 @@ interface Jobs {
 
 /** Checks I1 to I10. It only reads, so it may be run against a system in use; then give `settled: false`. */
 export const verify = async (options: VerifyOptions): Promise<Report> => {
-  const store = createStore(options.redis, options.prefix);
+  const store = createStore(options.redis, options.prefix, options.files);
   const system: System = { engines: options.engines, redis: options.redis, store };
   const early = options.settled ? [] : await findStrays(system, options.patience_ms ?? PATIENCE_MS);
   const jobs = await readJobs(system);

@@ -1,0 +1,69 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { type ArtifactManifest, objectNames } from '@berth/store';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { until } from '../harness.js';
+import { sideEffectJob } from './ledger.js';
+import { describeFaults } from './rows.js';
+import { letEnd, readTale } from './worker-scenes.js';
+import { openWorld, type World } from './world.js';
+
+const WRITES = 'mkdir out; for i in 1 2 3; do head -c 3000000 /dev/zero | tr "\\0" $i > out/$i; done';
+const WAITS = 'while [ ! -e /tmp/end ]; do usleep 100000; done; exit 4';
+
+describeFaults('a worker that dies while it stores what a container has left', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await openWorld({ supervised: true });
+  });
+  afterAll(() => world?.close());
+
+  const startJob = async () => {
+    const { job_id } = await world.submit(sideEffectJob(`${WRITES}; echo ready; ${WAITS}`, { outputs: ['out/**'] }));
+    const isReady = async () => (await world.store.logs.readTails(job_id, 1, 100)).stdout.bytes.length > 0 || undefined;
+    await until('its files', isReady, 60_000);
+    const pathOf = (name: string) => join(world.folder, 'files', name);
+    return { job_id, pack: pathOf(objectNames.pack(job_id, 1)), manifest: pathOf(objectNames.manifest(job_id, 1)) };
+  };
+  const untilThere = (path: string) => until(path, async () => existsSync(path) || undefined, 30_000);
+
+  const expectWhole = async ({ job_id, pack, manifest }: Awaited<ReturnType<typeof startJob>>) => {
+    await world.wait(job_id);
+    const end = { cause: 'exit_code', exit_code: 4, epoch: 1, attempt: 1, adoptions: 1, side_effects: [1] };
+    expect(await readTale(world, job_id)).toMatchObject(end);
+    const job = await world.store.jobs.read(job_id);
+    expect(job?.attempts[0]?.artifacts).toEqual({ epoch: 1, files: 3, bytes: 9_000_000, refused: 0, notes: [] });
+    const { files } = JSON.parse(gunzipSync(readFileSync(manifest)).toString()) as ArtifactManifest;
+    const packed = readFileSync(pack);
+    for (const { path, offset, bytes } of files) {
+      expect(packed.subarray(offset, offset + bytes).equals(Buffer.alloc(3_000_000, path.at(-1)))).toBe(true);
+    }
+  };
+
+  it('between the pack and the manifest: whoever adopts collects again, and the job ends once', async () => {
+    const job = await startJob();
+    const owner = await world.ownerOf(job.job_id);
+    // Nothing can be moved to the place of a folder that is not empty: as a store that fails for now.
+    mkdirSync(join(job.manifest, 'x'), { recursive: true });
+    await letEnd(world, [job.job_id]);
+    await untilThere(job.pack);
+    await owner.end('SIGKILL');
+    expect((await world.store.jobs.read(job.job_id))?.state).toBe('running');
+    rmSync(job.manifest, { recursive: true });
+    await expectWhole(job);
+    await world.verify();
+  });
+
+  it('between the manifest and the record of the end: the same', async () => {
+    const job = await startJob();
+    const owner = await world.ownerOf(job.job_id);
+    await owner.link.drop();
+    await letEnd(world, [job.job_id]);
+    await untilThere(job.manifest);
+    await owner.end('SIGKILL');
+    await owner.link.heal();
+    await expectWhole(job);
+    await world.verify();
+  });
+});

@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Claim, createStore, openLocalFiles, openRedis, type Store } from '@berth/store';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Berth, startBerth, until } from '../harness.js';
+
+const FOLLOWERS = 1_000;
+const MB = 1024 ** 2;
+
+let berth: Berth;
+let redis: Redis;
+let store: Store;
+const folder = mkdtempSync(join(tmpdir(), 'berth-followers-'));
+beforeAll(async () => {
+  berth = await startBerth({ workers: 0, env: { BERTH_FILES: folder } });
+  redis = openRedis(process.env.REDIS_URL ?? '', 'steady');
+  store = createStore(redis, berth.prefix, await openLocalFiles(folder));
+});
+afterAll(async () => {
+  await berth?.close();
+  redis?.disconnect();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Plays a worker. */
+const openLog = async () => {
+  const { job_id } = await berth.submit({ command: 'true' });
+  const place = { node: 'n', labels: {}, region: 'default', datacenter: 'default', gpus: [] };
+  const capacity = { centicpus: 400, memory_mb: 4_096, gpus: 0 };
+  const reply = await store.claims.claim(job_id, { worker: 'w', engine: job_id, ...place, capacity });
+  if (reply.kind !== 'claimed') throw new Error(`expected to claim, got ${reply.kind}`);
+  const { claim } = reply;
+  let first = 1;
+  return {
+    claim,
+    async write(text: string): Promise<void> {
+      const piece = { stream: 'stdout' as const, attempt: 1, bytes: Buffer.from(text) };
+      expect(await store.logs.append(claim, { first, pieces: [piece] })).toBe('stored');
+      first += 1;
+    },
+  };
+};
+
+const end = (claim: Claim) => {
+  const entry = { node: 'n', image_digest: null, evidence: null };
+  const ended = { type: 'completed', cause: null, exit_code: 0, message: null } as const;
+  return store.claims.settle(claim, { ...ended, delay_ms: 0, entry });
+};
+
+const HEARTBEAT = ': alive\n\n';
+
+/** A client on a connection of its own: what it has heard so far, and the hash of all of it. */
+const openFollower = async (job_id: string) => {
+  const url = `${berth.url}/v1/jobs/${job_id}/logs`;
+  const headers = { accept: 'text/event-stream' };
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    get(url, { headers, agent: false }, resolve).on('error', reject);
+  });
+  const hash = createHash('sha256');
+  const heard = { bytes: 0 };
+  let rest = '';
+  response.setEncoding('utf8').on('data', (text: string) => {
+    const whole = text.replaceAll(HEARTBEAT, '');
+    heard.bytes += whole.length;
+    rest = `${rest}${whole}`.slice(-200);
+    hash.update(whole);
+  });
+  const ended = new Promise<void>((resolve, reject) => response.on('end', resolve).on('error', reject));
+  return { heard, finish: async () => ended.then(() => ({ sha256: hash.digest('hex'), rest })) };
+};
+
+const readMemory = (): number => {
+  const status = readFileSync(`/proc/${berth.api.pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+};
+
+const watchMemory = () => {
+  let most = readMemory();
+  const timer = setInterval(() => {
+    most = Math.max(most, readMemory());
+  }, 50);
+  return () => {
+    clearInterval(timer);
+    return most;
+  };
+};
+
+/** So many follow a log that is stored in part, is sealed while it grows, and ends. What each has heard, as a hash. */
+const play = async (followers: number): Promise<string[]> => {
+  const { claim, write } = await openLog();
+  for (let i = 0; i < 20; i += 1) await write(`${i} ${'x'.repeat(50_000)}\n`);
+  await store.logs.seal(claim.job_id, claim);
+  await write('stored, and not sealed\n');
+  const all = await Promise.all(Array.from({ length: followers }, () => openFollower(claim.job_id)));
+  await until(
+    'all to have caught up',
+    async () => all.every(({ heard }) => heard.bytes > 1_000_000) || undefined,
+    60_000,
+  );
+  for (let i = 0; i < 100; i += 1) await write(`${i} ${'y'.repeat(1_000)}\n`);
+  await store.logs.seal(claim.job_id, claim);
+  for (let i = 0; i < 5; i += 1) await write(`${i} ${'z'.repeat(60_000)}\n`);
+  await end(claim);
+  const finished = await Promise.all(all.map(({ finish }) => finish()));
+  for (const { rest } of finished) expect(rest).toContain('event: end\ndata: {"state":"completed"');
+  return finished.map(({ sha256 }) => sha256);
+};
+
+it('a thousand followers of one job hear the same, and cost the API less than 100 MB', {
+  timeout: 180_000,
+}, async () => {
+  await play(20);
+  const before = readMemory();
+  const stopWatch = watchMemory();
+  const heard = await play(FOLLOWERS);
+  const grown = stopWatch() - before;
+  process.stdout.write(`the API grew from ${Math.round(before / MB)} MB by ${Math.round(grown / MB)} MB\n`);
+  expect(new Set(heard).size).toBe(1);
+  expect(grown).toBeLessThan(100 * MB);
+});
