@@ -21,6 +21,7 @@ const accept: JobStore['accept'] = async () => {
 };
 const jobs = createJobs({
   store: { ...context.store.jobs, accept },
+  uploads: context.store.uploads,
   admit: async () => undefined,
   classes: DEFAULT_CLASSES,
   defaultImage: config.defaultImage,

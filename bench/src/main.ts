@@ -5,8 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { ensureImage, loadConfig, openDocker, openEngine } from '@berth/local';
 import type { Bench } from './bench.js';
 import { openOwnBroker } from './broker.js';
+import { benchLogs } from './chatty.js';
 import { benchContainers } from './containers.js';
 import { isMet, type Section, toTable } from './figure.js';
+import { benchFiles } from './files.js';
+import { benchHistory } from './history.js';
 import { benchLatency } from './latency.js';
 import { describeMachine, type Machine, toMachineText } from './machine.js';
 import { benchMemory } from './memory.js';
@@ -28,6 +31,9 @@ const RUNS: Record<Benchmark, (bench: Bench) => Promise<Section>> = {
   scheduling: benchScheduling,
   utilisation: benchUtilisation,
   trust: benchTrust,
+  files: benchFiles,
+  logs: benchLogs,
+  history: benchHistory,
 };
 
 const writeResults = (machine: Machine, options: Options, sections: Section[]): string => {

@@ -65,8 +65,20 @@ const planBestFit = (workload: Workload, order: Order): number => {
   }
 };
 
-/** The same without any knowledge of durations: the largest part of the cluster first. What is missing to 1 here, nobody could do without guessing. */
-export const planBySize = (workload: Workload): number => planBestFit(workload, toPart(sumCapacity(workload)));
+/** One machine as large as all of them together: nothing is lost to gaps. */
+const toOneMachine = (workload: Workload): Workload => ({
+  jobs: workload.jobs,
+  machines: workload.machines.slice(0, 1).map((machine) => ({ ...machine, capacity: sumCapacity(workload) })),
+});
+
+/**
+ * When the best of some plans is over that know no durations: in the order of submission, the longest timeout first, the largest first. They
+ * owe no user a share and have one machine as large as all. What even this lacks to the offline plan, it lacks in knowledge.
+ */
+export const planBlind = (workload: Workload): number => {
+  const orders: Order[] = [() => 0, ({ shape }) => shape.timeout_seconds, toPart(sumCapacity(workload))];
+  return Math.min(...orders.map((order) => planBestFit(toOneMachine(workload), order)));
+};
 
 /**
  * When a plan is over that knows all durations beforehand: best fit, jobs in decreasing order of their duration, of their part of the cluster

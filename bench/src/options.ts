@@ -9,6 +9,9 @@ export const BENCHMARKS = [
   'scheduling',
   'utilisation',
   'trust',
+  'files',
+  'logs',
+  'history',
 ] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 

@@ -34,7 +34,7 @@ export interface Mix {
   lasts: { median: number; spread: number; most: number };
   /** Of each machine. */
   cpus: number;
-  /** Over how many seconds they are submitted. 0: all of them at once. */
+  /** Over how many seconds they are submitted. 0: as fast as they are accepted, a millisecond apart. */
   arrive_within: number;
 }
 
@@ -103,7 +103,8 @@ const toJob = (mix: Mix, index: number, random: () => number): SimulatedJob => {
     class: found.name,
     shape,
     text: toShapeText(shape),
-    submitted_at: Math.floor(((mix.arrive_within * 1_000) / JOBS) * index),
+    // No two at the same time: their order would be that of the texts of their shapes, and that is luck.
+    submitted_at: Math.floor(Math.max(1, (mix.arrive_within * 1_000) / JOBS) * index),
     lasts_ms: Math.round(seconds * 1_000),
   };
 };
