@@ -48,8 +48,7 @@ export default defineConfig({
           globalSetup: ['./e2e/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          // Each opens a Berth of its own, and much of it waits for containers.
-          maxWorkers: 2,
+          fileParallelism: false,
           sequence: { groupOrder: 2 },
         },
       },
@@ -62,7 +61,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 180_000,
           // Each has a world of its own, and most of its time is waiting.
-          maxWorkers: 3,
+          maxWorkers: 2,
           // After all others: what takes part in a race here should not have to race them too.
           sequence: { groupOrder: 3 },
         },

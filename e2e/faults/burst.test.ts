@@ -1,10 +1,10 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { until } from '../harness.js';
 import { sideEffectJob } from './ledger.js';
-import { describeFaults } from './rows.js';
+import { describeFaults, slowIt } from './rows.js';
 import { cancelAll, SMALL_MACHINE, waitingJob } from './submissions.js';
 import { openWorld, type World } from './world.js';
 
@@ -23,7 +23,7 @@ describeFaults('a burst of jobs', () => {
   });
   afterAll(() => world?.close());
 
-  it('row 31: thousands of jobs at a time all end, the API answers meanwhile, and memory stays flat', async () => {
+  slowIt('row 31: thousands of jobs at a time all end, the API answers meanwhile, and memory stays flat', async () => {
     const before = toMemory(world);
     const watch = startWatch(world);
     try {

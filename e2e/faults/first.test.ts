@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readEngineEvents, readObserved } from '@berth/verify';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { until } from '../harness.js';
 import { sideEffectJob } from './ledger.js';
-import { describeFaults } from './rows.js';
+import { describeFaults, slowIt } from './rows.js';
 import { openWorld, type World } from './world.js';
 
 /** The world itself, before anything in it is broken. */
@@ -15,7 +15,7 @@ describeFaults('a world without faults', () => {
   });
   afterAll(() => world?.close());
 
-  it('runs jobs, each with its side effect once, and verify finds nothing', async () => {
+  slowIt('runs jobs, each with its side effect once, and verify finds nothing', async () => {
     const jobs = await Promise.all(
       Array.from({ length: 20 }, (_, i) => world.submit(sideEffectJob(`echo job ${i}; exit ${i % 2}`), { api: i % 2 })),
     );
@@ -32,7 +32,7 @@ describeFaults('a world without faults', () => {
 });
 
 describeFaults('the end of a world', () => {
-  it('leaves nothing behind, also where it had died and stood still', async () => {
+  slowIt('leaves nothing behind, also where it had died and stood still', async () => {
     const world = await openWorld({ apis: 1, workers: 1 });
     const { job_id } = await world.submit({ command: 'sleep 300', cpus: 0.05, memory_mb: 16 });
     await world.waitForState(job_id, 'running');

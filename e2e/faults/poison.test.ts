@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { until } from '../harness.js';
 import { sideEffectJob } from './ledger.js';
-import { describeFaults } from './rows.js';
+import { describeFaults, slowIt } from './rows.js';
 import { endAndRead, readTale, startEndless, watchMade } from './worker-scenes.js';
 import { openWorld, type World } from './world.js';
 
@@ -27,7 +27,7 @@ describeFaults('a job that kills its workers', () => {
     return () => kills;
   };
 
-  it('row 32: ends as poison after three epochs, and no other job is harmed', async () => {
+  slowIt('row 32: ends as poison after three epochs, and no other job is harmed', async () => {
     const running = await Promise.all([startEndless(world, 7), startEndless(world, 8), startEndless(world, 9)]);
     let know: (job_id: string) => void = () => undefined;
     const kills = killWhoeverStarts(

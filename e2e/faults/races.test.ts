@@ -78,7 +78,7 @@ describeFaults('two ends that race for one job', () => {
     return `${status} ${cause ?? state}`;
   };
 
-  it(
+  slowIt(
     'row 26: cancel against completion: the reply agrees with the end',
     async () => {
       const aim = createAim(400, world.random.fork());

@@ -92,14 +92,14 @@ const watchMemory = () => {
 /** So many follow a log that is stored in part, is sealed while it grows, and ends. What each has heard, as a hash. */
 const play = async (followers: number): Promise<string[]> => {
   const { claim, write } = await openLog();
-  for (let i = 0; i < 20; i += 1) await write(`${i} ${'x'.repeat(50_000)}\n`);
+  for (let i = 0; i < 20; i += 1) await write(`${i} ${'x'.repeat(10_000)}\n`);
   await store.logs.seal(claim.job_id, claim);
   await write('stored, and not sealed\n');
   const all = await Promise.all(Array.from({ length: followers }, () => openFollower(claim.job_id)));
   await until(
     'all to have caught up',
-    async () => all.every(({ heard }) => heard.bytes > 1_000_000) || undefined,
-    60_000,
+    async () => all.every(({ heard }) => heard.bytes > 200_000) || undefined,
+    100_000,
   );
   for (let i = 0; i < 100; i += 1) await write(`${i} ${'y'.repeat(1_000)}\n`);
   await store.logs.seal(claim.job_id, claim);

@@ -121,7 +121,7 @@ const findTail = async (logs: LogStore, job_id: string, lines: number, streams: 
     return true;
   };
   for await (const entry of logs.readBackwards(job_id, { skips })) {
-    if (!streams.includes(entry.stream)) continue;
+    if (entry.bytes.length === 0 || !streams.includes(entry.stream)) continue;
     if (!seen && entry.bytes.at(-1) === NEWLINE) left += 1;
     seen = true;
     const found = findLineStart(entry.bytes, left);

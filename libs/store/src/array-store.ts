@@ -1,7 +1,7 @@
 import { type ArrayAsk, type JobState, LOCAL_USER, toArrayWindow } from '@berth/domain';
 import type { Redis } from 'ioredis';
 import { type ArrayRecord, toArrayRecord } from './array-record.js';
-import { createJobId } from './job-id.js';
+import { createJobId, toIdTime } from './job-id.js';
 import type { Keys } from './keys.js';
 import {
   type NewJob,
@@ -77,9 +77,8 @@ const toArguments = ({ job, array }: NewArray, array_id: string, created_at: num
 export const createArrayStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
   /** Durable when it returns. Throws as `JobStore.accept` does. */
   async add(array: NewArray): Promise<{ array_id: string; replayed: boolean }> {
-    const created_at = Date.now();
-    const { job_id: array_id = createJobId(created_at) } = array.job;
-    const reply = (await scripts.run('add-array', ...toArguments(array, array_id, created_at))) as SubmitReply;
+    const { job_id: array_id = createJobId(Date.now()) } = array.job;
+    const reply = (await scripts.run('add-array', ...toArguments(array, array_id, toIdTime(array_id)))) as SubmitReply;
     throwIfRefused(reply);
     return reply[0] === 'replayed' ? { array_id: reply[1] ?? '', replayed: true } : { array_id, replayed: false };
   },

@@ -15,6 +15,9 @@ export const createJobId = (now_ms: number): string => {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${count}-${tail.slice(0, 4)}-${tail.slice(4)}`;
 };
 
+/** When an id was made, in Unix milliseconds: a job was submitted then, whatever took until it was accepted. */
+export const toIdTime = (id: string): number => Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+
 let lastMs = 0;
 let counter = 0;
 

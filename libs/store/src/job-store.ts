@@ -1,6 +1,6 @@
 import { EVENT_MEANINGS, type JobEvent, type JobState, LOCAL_USER } from '@berth/domain';
 import type { Redis } from 'ioredis';
-import { createJobId } from './job-id.js';
+import { createJobId, toIdTime } from './job-id.js';
 import { type JobRecord, toJobRecord } from './job-record.js';
 import type { Keys } from './keys.js';
 import {
@@ -44,8 +44,8 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
    * where one of its groups may not have more pending jobs, `dependency_not_found` where a job that it is to run after is not there.
    */
   async accept(job: NewJob): Promise<Accepted> {
-    const created_at = Date.now();
-    const { spec, ask, job_id = createJobId(created_at) } = job;
+    const { spec, ask, job_id = createJobId(Date.now()) } = job;
+    const created_at = toIdTime(job_id);
     const reply = (await scripts.run(
       'accept',
       job_id,
