@@ -95,15 +95,12 @@ const createUploadReader = (redis: Redis, keys: Keys) => {
 };
 
 /**
- * The index of uploads: which bytes a user has, and in which object. The object is written first and indexed then, and unmarked,
+ * The index of uploads: which bytes a user has, and in which object. The object is written first and indexed then, and marked,
  * removed and forgotten in that order the other way round, so a crash in between leaves an object without an entry or an entry marked as on its
  * way out, never an entry whose bytes are gone without notice. A scrub finds both: `listAll` and the objects under `uploads/`.
  */
 export const createUploads = (redis: Redis, keys: Keys, scripts: Scripts) => {
   const { readAny, list, listAll } = createUploadReader(redis, keys);
-  const end = async ({ user, file_id, object }: Upload, how: 'remove' | 'keep'): Promise<boolean> =>
-    (await scripts.run('remove-file', user, file_id, object, how)) === 1;
-
   return {
     list,
     listAll,
@@ -146,10 +143,9 @@ export const createUploads = (redis: Redis, keys: Keys, scripts: Scripts) => {
     },
 
     /** Its object is gone: so is its entry. False: another object has taken its place. */
-    remove: (upload: Upload): Promise<boolean> => end(upload, 'remove'),
-
-    /** Takes the mark back. */
-    unmark: (upload: Upload): Promise<boolean> => end(upload, 'keep'),
+    async remove({ user, file_id, object }: Upload): Promise<boolean> {
+      return (await scripts.run('remove-file', user, file_id, object)) === 1;
+    },
   };
 };
 

@@ -77,8 +77,6 @@ describe('uploads', () => {
     expect(await store.uploads.markRemoving(b)).toBe('marked');
     expect(await store.uploads.touch('ann', [toId('a'), toId('b'), toId('c')])).toEqual([toId('b'), toId('c')]);
     expect(await store.uploads.read('ann', toId('b'))).toBeNull();
-    expect(await store.uploads.unmark(b)).toBe(true);
-    expect(await store.uploads.touch('ann', [toId('b')])).toEqual([]);
     expect(await store.uploads.markRemoving({ ...a, used_at: a.used_at - 1 }, { if_unused: true })).toBe('changed');
   });
 
@@ -126,7 +124,6 @@ describe('uploads', () => {
     const fresh = await add(store, 'a', { object: 'uploads/new' }, 10);
     expect(fresh.object).toBe('uploads/new');
     expect(await store.uploads.remove(old)).toBe(false);
-    expect(await store.uploads.unmark(old)).toBe(false);
     expect(await store.uploads.read('ann', toId('a'))).toMatchObject({ object: 'uploads/new' });
     expect(await store.uploads.readStoredBytes('ann')).toBe(10);
     expect((await store.uploads.list('ann', 10)).uploads).toHaveLength(1);
