@@ -11,6 +11,26 @@ const LEFT = { 'a.csv': '1,2', 'out/b': 'b', 'c.txt': 'not asked for' };
 const readManifest = (rig: ReturnType<typeof setUp>, name: string): ArtifactManifest =>
   JSON.parse(gunzipSync(rig.memory.objects.get(name) ?? Buffer.alloc(0)).toString());
 
+/** An attempt whose outputs are on their way to the store, until that is broken off. */
+const collectForEver = async () => {
+  const reached = defer();
+  const rig = setUp({
+    program: { files: LEFT },
+    spec: OUTPUTS,
+    files: {
+      put: async (_name, _source, options) => {
+        reached.resolve();
+        return new Promise((_, reject) =>
+          options?.signal?.addEventListener('abort', () => reject(new Error('broken off'))),
+        );
+      },
+    },
+  });
+  const ended = rig.run();
+  await reached.promise;
+  return { rig, ended };
+};
+
 describe('outputs of an attempt', () => {
   it.each([0, 3])('are stored before its end is told, whatever its exit code: %d', async (exit_code) => {
     const rig = setUp({ program: { files: LEFT, exit_code }, spec: OUTPUTS });
@@ -48,21 +68,7 @@ describe('outputs of an attempt', () => {
   });
 
   it('are left to whoever adopts, when the worker shuts down in the middle', async () => {
-    const reached = defer();
-    const rig = setUp({
-      program: { files: LEFT },
-      spec: OUTPUTS,
-      files: {
-        put: async (_name, _source, options) => {
-          reached.resolve();
-          return new Promise((_, reject) =>
-            options?.signal?.addEventListener('abort', () => reject(new Error('broken off'))),
-          );
-        },
-      },
-    });
-    const ended = rig.run();
-    await reached.promise;
+    const { rig, ended } = await collectForEver();
     rig.leases.letGoAll();
     expect(await ended).toEqual({ kind: 'left', why: 'let_go' });
     expect(rig.record.settlements).toEqual([]);
@@ -70,21 +76,7 @@ describe('outputs of an attempt', () => {
   });
 
   it('are not waited for by who cancels while they are collected', async () => {
-    const reached = defer();
-    const rig = setUp({
-      program: { files: LEFT },
-      spec: OUTPUTS,
-      files: {
-        put: async (_name, _source, options) => {
-          reached.resolve();
-          return new Promise((_, reject) =>
-            options?.signal?.addEventListener('abort', () => reject(new Error('broken off'))),
-          );
-        },
-      },
-    });
-    const ended = rig.run();
-    await reached.promise;
+    const { rig, ended } = await collectForEver();
     rig.leases.cancel('job-1');
     await ended;
     expect(settled(rig.record.settlements).entry.artifacts?.notes).toEqual([

@@ -15,7 +15,9 @@ export interface FakeFiles {
   copyOut(path: string): AsyncIterable<Buffer>;
 }
 
-const readTar = async (tar: AsyncIterable<Uint8Array>, all: FakeFiles['all']): Promise<void> => {
+/** What is in a tar, by name. */
+export const readTar = async (tar: AsyncIterable<Uint8Array>): Promise<Map<string, FakeFile>> => {
+  const all = new Map<string, FakeFile>();
   const entries = extract();
   const fed = (async () => {
     try {
@@ -34,6 +36,7 @@ const readTar = async (tar: AsyncIterable<Uint8Array>, all: FakeFiles['all']): P
     all.set(name, { bytes: Buffer.concat(chunks), mode, uid });
   }
   await fed;
+  return all;
 };
 
 /** Names begin with the last part of the path, as the port has it. */
@@ -49,7 +52,9 @@ export const createFakeFiles = (): FakeFiles => {
   return {
     all,
     write: (path, text) => void all.set(path, { bytes: Buffer.from(text), mode: 0o644, uid: 0 }),
-    copyIn: (tar) => readTar(tar, all),
+    async copyIn(tar) {
+      for (const [name, file] of await readTar(tar)) all.set(name, file);
+    },
     async *copyOut(path) {
       const tar = pack();
       for (const [at, { bytes, mode, uid }] of all) {
