@@ -31,12 +31,14 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
+          // Each opens what it needs under a name of its own, and the sources are loaded once.
+          isolate: false,
           include: ['{libs,apps}/*/test/**/*.test.ts', 'simulation/test/**/*.test.ts'],
           globalSetup: ['./e2e/global-setup.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
           // Much of it waits for an engine or a broker. Vitest runs one file at a time on two CPUs unless it is told.
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

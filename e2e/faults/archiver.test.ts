@@ -151,7 +151,7 @@ it('whoever is killed between writing and removing, or anywhere else, leaves eac
   let kills = 1;
   for (let left = await countLeft(); left > 0; kills += 1) {
     for (const api of apis) await api.start({ unready: true });
-    const enough = Math.max(0, left - random.between(200, 900));
+    const enough = Math.max(0, left - random.between(100, 350));
     while (left > enough) left = await countLeft();
     await Promise.all([first.end(), second.end()]);
     left = await countLeft();

@@ -29,11 +29,7 @@ describe('the kept formats without a broker', () => {
   it('say so with 503 in their own shape, in time, and claim nothing', async () => {
     const { socket, redis } = await startRedis();
     const api = await openTestApi('compat-outage', { redisUrl: socket });
-    onTestFinished(async () => {
-      api.context.stop();
-      await api.server.close();
-      await api.context.close();
-    });
+    onTestFinished(api.end);
     const ended = once(redis, 'exit');
     redis.kill('SIGKILL');
     await ended;

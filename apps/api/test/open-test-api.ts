@@ -35,6 +35,8 @@ export interface TestApi {
   /** An object is sent as JSON; the path goes out as it is written. */
   send(method: string, path: string, sent?: Sent): Promise<Reply>;
   submit(spec?: object): Promise<string>;
+  /** Ends it, and leaves its keys to who shares them. */
+  end(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -98,11 +100,21 @@ export const openTestApi = async (
   const filesPlace = { kind: 'folder', folder } as const;
   const config: ApiConfig = { ...toApiConfig({}), redisUrl, prefix: testPrefix(file), port: 0, filesPlace, ...more };
   const log = pino({ level: process.env.BERTH_TEST_LOG ?? 'silent' });
-  const context = await openContext(config, log, overrides);
+  const removeFiles = () => rm(folder, { recursive: true, force: true });
+  const context = await openContext(config, log, overrides).catch(async (error: unknown) => {
+    await removeFiles();
+    throw error;
+  });
   const server = await openServer({ ...config, fetch: createApp(context).fetch as never });
   // A connection for requests refuses what comes before it is open, and a test may look into the store at once.
   await until('the connection to the broker', () => isAnswering(context.store));
   const { port } = server;
+  const end = async (): Promise<void> => {
+    context.stop();
+    await server.close();
+    await context.close();
+    await removeFiles();
+  };
   return {
     url: `http://127.0.0.1:${port}`,
     port,
@@ -115,12 +127,10 @@ export const openTestApi = async (
       if (reply.status !== 201) throw new Error(`expected 201, got ${reply.status}: ${reply.text}`);
       return reply.body.job_id;
     },
+    end,
     async close() {
-      context.stop();
-      await server.close();
-      await context.close();
+      await end();
       await deleteKeys(config.redisUrl, config.prefix);
-      await rm(folder, { recursive: true, force: true });
     },
   };
 };

@@ -34,10 +34,6 @@ export const startRedis = async (
 export const openOwn = async (settings: string[] = [], overrides: ContextOverrides = {}) => {
   const own = await startRedis(settings);
   const api = await openTestApi('own', { redisUrl: own.socket }, overrides);
-  onTestFinished(async () => {
-    api.context.stop();
-    await api.server.close();
-    await api.context.close();
-  });
+  onTestFinished(api.end);
   return { ...own, api };
 };

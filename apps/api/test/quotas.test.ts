@@ -134,9 +134,7 @@ describe('/v1/quotas', () => {
     const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => send(i % 2 === 0 ? api : other)));
     const statuses = replies.map(({ status }) => status).sort();
     expect(statuses).toEqual([201, ...Array.from({ length: 49 }, () => 429)]);
-    other.context.stop();
-    await other.server.close();
-    await other.context.close();
+    await other.end();
   });
 });
 

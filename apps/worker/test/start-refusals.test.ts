@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ContainerOptions } from '../src/runtime/container-runtime.js';
 import { createDockerRuntime } from '../src/runtime/docker/docker-runtime.js';
 import { IMAGE, MISSING_IMAGE, PROGRAMS, toOptions } from './conformance.js';
@@ -22,11 +22,11 @@ afterAll(async () => {
 });
 
 /** An image whose own user is not in it. */
-const makeImage = async () => {
+beforeAll(async () => {
   const container = await docker.createContainer({ Image: IMAGE, Cmd: ['true'] });
   await container.commit({ repo: installation, tag: 'latest', changes: 'USER ghost' });
   await container.remove();
-};
+});
 
 describe.each(OCI_RUNTIMES)('what %s cannot start', (oci_runtime) => {
   const runtime = createDockerRuntime({ installation, oci_runtime, probe_image: IMAGE });
@@ -53,7 +53,6 @@ describe.each(OCI_RUNTIMES)('what %s cannot start', (oci_runtime) => {
   });
 
   test('an image whose user is not in it', async () => {
-    await makeImage();
     const text = /user ghost.*Check the command, the working directory and the user/;
     const fault = { code: 'start_failed', retryable: false, message: expect.stringMatching(text) };
     await expect(run({ image })).rejects.toMatchObject(fault);

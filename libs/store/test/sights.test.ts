@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { listCandidates, pick, toShape } from '@berth/domain';
 import { expect, it } from 'vitest';
 import { createDrawer } from './draw.js';
@@ -95,7 +96,11 @@ it('a sight of a job names the jobs of its user and those that machines are kept
   await store.workers.report(beat());
   const add = async (user: string, ...sizes: number[]) => {
     const ids: string[] = [];
-    for (const cpus of sizes) ids.push((await store.jobs.accept(toNewJob({ cpus }, { user }))).job_id);
+    for (const cpus of sizes) {
+      ids.push((await store.jobs.accept(toNewJob({ cpus }, { user }))).job_id);
+      // Of jobs of one millisecond, the shape decides.
+      await sleep(2);
+    }
     return ids;
   };
   const [own = '', ...more] = await add('alice', 2, 1, 1);
