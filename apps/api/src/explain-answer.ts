@@ -1,7 +1,7 @@
 import {
   ALL_USERS,
   type Change,
-  countJobs,
+  countWaiting,
   type JobConstraint,
   type NodeVerdict,
   type PlacementConstraint,
@@ -57,12 +57,11 @@ const toPosition = ({ sight: { scene }, placed }: Explained) => {
   if (placed.ahead_in_queue === null) return null;
   const buckets = sortBuckets(scene.buckets[placed.job.class] ?? []);
   const place = buckets.findIndex(({ user }) => user === placed.job.bucket);
-  const waiting = buckets.flatMap(({ queues }) => queues.map(countJobs));
   return {
     jobs_ahead_of_same_shape: placed.ahead_in_queue,
     jobs_ahead_of_same_user: placed.ahead_of_user,
     users_ahead: Math.max(0, place),
-    jobs_waiting_in_class: waiting.reduce((sum, count) => sum + count, 0),
+    jobs_waiting_in_class: buckets.reduce((sum, bucket) => sum + countWaiting(bucket), 0),
   };
 };
 

@@ -46,6 +46,9 @@ export const toUserOf = ({ bucket, shape }: Pick<Candidate, 'bucket' | 'shape'>)
 
 export const countJobs = ({ jobs, count }: ShapeQueue): number => Math.max(count ?? 0, jobs.length);
 
+/** All that a user, or all of them, have waiting in a class. */
+export const countWaiting = ({ queues }: Bucket): number => queues.reduce((sum, queue) => sum + countJobs(queue), 0);
+
 /** Whether a job is one that a snapshot knows by number only. */
 export const isNameless = (job_id: string): boolean => job_id.endsWith('+');
 

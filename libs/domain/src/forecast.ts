@@ -2,6 +2,7 @@ import { toDominantShare } from './fair-share.js';
 import {
   addToTallies,
   countJobs,
+  countWaiting,
   fill,
   listAskers,
   type Scene,
@@ -10,10 +11,10 @@ import {
   toUserOf,
   withHolds,
 } from './fill.js';
-import { type Candidate, judgePlacement, type MachineView } from './judge.js';
+import { ALL_USERS, type Candidate, judgePlacement, type MachineView } from './judge.js';
 import { type PendingJob, waitsForMachine, withPending } from './pending-job.js';
 import { countCandidates, toQueueScore } from './pick.js';
-import { toShapeText } from './placement.js';
+import { type Shape, toShapeText } from './placement.js';
 import { minus } from './resources.js';
 
 /** A job that runs. Times are Unix ms. */
@@ -26,11 +27,13 @@ export interface RunningJob extends Candidate {
 /** The last run times in ms, by `user|class`. */
 export type RunTimes = Readonly<Record<string, readonly number[]>>;
 
+const byNumber = (a: number, b: number): number => a - b;
+const pickQuantile = (sorted: readonly number[], part: number): number | undefined =>
+  sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)];
+
 /** The smallest of the values that so much of them are not above. */
-export const findQuantile = (values: readonly number[], part: number): number | undefined => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)];
-};
+export const findQuantile = (values: readonly number[], part: number): number | undefined =>
+  pickQuantile([...values].sort(byNumber), part);
 
 /** How long the job runs in all, as far as those of its user and class say that ran longer. */
 const findWhole = (job: Candidate, times: RunTimes, part: number, ran_ms: number): number | undefined =>
@@ -39,7 +42,12 @@ const findWhole = (job: Candidate, times: RunTimes, part: number, ran_ms: number
     part,
   );
 
-const toRest = ({ shape }: Candidate, whole: number | undefined, part: number, ran_ms: number): number => {
+const toRest = (
+  { shape }: Pick<Candidate, 'shape'>,
+  whole: number | undefined,
+  part: number,
+  ran_ms: number,
+): number => {
   const most = Math.max(0, shape.timeout_seconds * 1000 - ran_ms);
   if (whole !== undefined) return Math.min(most, whole - ran_ms);
   return part < 0.5 ? Math.min(most, UNKNOWN_MS) : most;
@@ -143,48 +151,56 @@ export interface StartWindow {
   };
 }
 
-/** Jobs that are served before it, as far as the order is known: of each other user as many as of its own, and one. */
-const listAhead = (scene: Scene, job: PendingJob, ahead_in_queue: number) => {
-  const score = toQueueScore(job.priority, job.created_at);
-  const text = toShapeText(job.shape);
-  const buckets = scene.buckets[job.class] ?? [];
-  const own = buckets.find(({ user }) => user === job.bucket)?.queues ?? [];
-  const before = own.map((queue) => {
-    const named = queue.jobs.filter((one) => one.score < score).length;
-    return {
-      queue,
-      count: queue.text === text ? ahead_in_queue : named === queue.jobs.length ? countJobs(queue) : named,
-    };
-  });
-  const turns = before.reduce((sum, { count }) => sum + count, 0) + 1;
-  const others = buckets
-    .filter(({ user }) => user !== job.bucket)
-    .flatMap(({ user, queues }) => {
-      const all = queues.reduce((sum, queue) => sum + countJobs(queue), 0);
-      return queues.map((queue) => ({ queue, user, count: (countJobs(queue) * Math.min(turns, all)) / all }));
-    });
-  return [...before.map((one) => ({ ...one, user: job.bucket })), ...others];
+/** What `read` says of each, asked once: thousands of queues are of a few shapes and users. */
+const once = <K, V>(read: (key: K) => V): ((key: K) => V) => {
+  const known = new Map<K, V>();
+  return (key) => {
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    const value = read(key);
+    known.set(key, value);
+    return value;
+  };
 };
 
-const estimate = (
-  scene: Scene,
-  job: PendingJob,
-  ahead: ReturnType<typeof listAhead>,
-  times: RunTimes,
-  part: number,
-) => {
-  // What jobs of the class last is the same for all shapes of a user.
-  const known = new Map<string, number | undefined>();
-  const findKnown = (one: Candidate): number | undefined => {
-    const user = toUserOf(one);
-    if (!known.has(user)) known.set(user, findWhole(one, times, part, 0));
-    return known.get(user);
-  };
-  const work = ahead.map(({ queue: { shape }, user, count }) => {
-    const one: Candidate = { job_id: '', class: job.class, bucket: user, shape };
-    return count * toDominantShare(shape.ask, scene.sharing.cluster) * toRest(one, findKnown(one), part, 0);
+const PARTS = [0.1, 0.9] as const;
+
+interface Ahead {
+  jobs: number;
+  /** Share-milliseconds, if every job lasts as long as each of these parts of those before it at the most. */
+  work: [number, number];
+}
+
+/** What is served before it, as far as the order is known: of each other user as many jobs as of its own, and one. */
+const sumAhead = (scene: Scene, job: PendingJob, ahead_in_queue: number, times: RunTimes): Ahead => {
+  const score = toQueueScore(job.priority, job.created_at);
+  const text = toShapeText(job.shape);
+  const toShare = once((shape: Shape) => toDominantShare(shape.ask, scene.sharing.cluster));
+  const toWholes = once((user: string) => {
+    const sorted = [...(times[`${user}|${job.class}`] ?? [])].sort(byNumber);
+    return PARTS.map((part) => pickQuantile(sorted, part));
   });
-  return work.reduce((sum, ms) => sum + ms, 0);
+  const ahead: Ahead = { jobs: 0, work: [0, 0] };
+  const add = (user: string, shape: Shape, count: number): void => {
+    const wholes = toWholes(user === ALL_USERS ? toUserOf({ bucket: user, shape }) : user);
+    ahead.jobs += count;
+    for (const i of [0, 1] as const)
+      ahead.work[i] += count * toShare(shape) * toRest({ shape }, wholes[i], PARTS[i], 0);
+  };
+  const buckets = scene.buckets[job.class] ?? [];
+  for (const queue of buckets.find(({ user }) => user === job.bucket)?.queues ?? []) {
+    const named = queue.jobs.filter((one) => one.score < score).length;
+    const all = named === queue.jobs.length ? countJobs(queue) : named;
+    add(job.bucket, queue.shape, queue.text === text ? ahead_in_queue : all);
+  }
+  const turns = ahead.jobs + 1;
+  for (const bucket of buckets) {
+    if (bucket.user === job.bucket) continue;
+    const all = countWaiting(bucket);
+    const part = Math.min(turns, all) / all;
+    for (const queue of bucket.queues) add(bucket.user, queue.shape, countJobs(queue) * part);
+  }
+  return ahead;
 };
 
 /** Whether it is only what runs there now that keeps it from some node. */
@@ -221,20 +237,18 @@ export const forecastStart = (
 ): StartWindow | null => {
   if (job.held || job.after_left > 0) return null;
   const arrival = waitsForMachine(job) ? undefined : { ...job, due_at: Math.max(scene.at, job.due_at ?? 0) };
-  const ahead = listAhead(scene, job, ahead_in_queue);
-  const jobs_ahead = Math.round(ahead.reduce((sum, { count }) => sum + count, 0));
+  const ahead = sumAhead(scene, job, ahead_in_queue, times);
+  const jobs_ahead = Math.round(ahead.jobs);
   const steps = toSteps(scene);
   const isSmall = steps >= LEAST_STEPS && jobs_ahead <= MOST_AHEAD;
-  const courses = [0.1, 0.9].map((part): Course => {
+  const courses = PARTS.map((part): Course => {
     if (!isSmall) return { starts: [], stopped: fitsSomewhere(scene, job) ? 'steps' : 'ended' };
     return runOn(scene, running, times, part, { steps, until: job.job_id, arrival });
   });
   if (courses.some(({ stopped }) => stopped === 'ended')) return null;
   const isWhole = courses.every(({ stopped }) => stopped === 'until');
   const found = courses.map(({ starts }, i) =>
-    isWhole
-      ? (starts.at(-1)?.at ?? scene.at)
-      : (job.due_at ?? scene.at) + estimate(scene, job, ahead, times, i === 0 ? 0.1 : 0.9),
+    isWhole ? (starts.at(-1)?.at ?? scene.at) : (job.due_at ?? scene.at) + (ahead.work[i] ?? 0),
   );
   return {
     p10: Math.round(Math.min(...found)),

@@ -5,6 +5,7 @@ import {
   type JobState,
   NO_USE,
   type PendingJob,
+  type QueuedJob,
   type Quota,
   type QuotaBook,
   type RunningJob,
@@ -46,22 +47,29 @@ export const toFields = (flat: List<string>): Record<string, string> => {
   return Object.fromEntries(list.flatMap((name, i) => (i % 2 === 0 ? [[name, list[i + 1] ?? '']] : [])));
 };
 
-/** Shape, jobs in it, and of the first of them id and score, where they are named. */
-type QueueReply = [string, number, List<string>?];
+/** The queues of a user in a class: their shapes, how many jobs are in each, and where its first jobs are named, its number from 1, and id and score of each. */
+type BucketReply = [
+  className: string,
+  user: string,
+  rank: string,
+  shapes: string[],
+  counts: number[],
+  heads: List<[number, List<string>]>,
+];
 type JobReply = [fields: Field[], place: number, ahead: number, rank: string, after: List<string>];
 type EngineReply = [
   reserved: Field[],
   gpus: List<string>,
   reservation: List<string>,
   running: List<string>,
-  jobs: List<[id: string, fields: Field[]]>,
+  jobs: List<Field[]>,
 ];
 
 /** What `snapshot.lua` answers. Flat lists are hashes; false is what is not there. */
 export interface Answer {
   at: number;
   left_out: number;
-  buckets: List<[className: string, user: string, rank: string, queues: QueueReply[]]>;
+  buckets: List<BucketReply>;
   beats: List<string>;
   engines: Record<string, EngineReply>;
   drained: List<string>;
@@ -90,22 +98,24 @@ type Shapes = ReturnType<typeof createShapes>;
 /** Of a bucket with nameless jobs: order is all that matters of them, and room for those behind each. */
 const PLACE_STEP = 2 ** 20;
 
-const toQueue = ([text, count, named]: QueueReply, place: number, name: string, shapes: Shapes): ShapeQueue => {
-  const shape = shapes(text);
-  if (named === undefined) {
-    return { text, shape, count, jobs: [{ job_id: `${name}|${text}+`, score: place * PLACE_STEP }] };
-  }
-  const jobs = [];
-  const list = toList(named);
-  for (let i = 0; i < list.length; i += 2) jobs.push({ job_id: list[i] ?? '', score: Number(list[i + 1]) });
-  return { text, shape, count, jobs };
+const toJobs = (head: List<string>): QueuedJob[] =>
+  toList(head).flatMap((job_id, i, list) => (i % 2 === 0 ? [{ job_id, score: Number(list[i + 1]) }] : []));
+
+const toQueues = ([name, user, , texts, counts, heads]: BucketReply, shapes: Shapes): ShapeQueue[] => {
+  const named = new Map(toList(heads).map(([number, head]) => [number - 1, toJobs(head)]));
+  return texts.map((text, place) => ({
+    text,
+    shape: shapes(text),
+    count: counts[place] ?? 0,
+    jobs: named.get(place) ?? [{ job_id: `${name}|${user}|${text}+`, score: place * PLACE_STEP }],
+  }));
 };
 
 export const toBuckets = ({ buckets }: Answer, classes: string[], shapes: Shapes): Record<string, Bucket[]> => {
   const all: Record<string, Bucket[]> = Object.fromEntries(classes.map((name) => [name, []]));
-  for (const [name, user, rank, queues] of toList(buckets)) {
-    const own = queues.map((queue, place) => toQueue(queue, place, `${name}|${user}`, shapes));
-    all[name]?.push({ user, rank: toNumber(rank), queues: own });
+  for (const bucket of toList(buckets)) {
+    const [name, user, rank] = bucket;
+    all[name]?.push({ user, rank: toNumber(rank), queues: toQueues(bucket, shapes) });
   }
   return all;
 };
@@ -123,9 +133,9 @@ export const toLedgerFields = ({ engines }: Answer, engine: string) => {
 
 export const toRunning = ({ engines }: Answer, nodes: Node[], shapes: Shapes): RunningJob[] =>
   nodes.flatMap(({ engine }) => {
-    const jobs = toList(engines[engine]?.[4] ?? []).sort(([a], [b]) => (a < b ? -1 : 1));
-    return jobs.flatMap(([job_id, [shape, name, user, bucket, uuids, started_at, claimed_at]]) => {
-      if (!shape || !name || !user) return [];
+    const jobs = toList(engines[engine]?.[4] ?? []).sort((a, b) => ((a.at(-1) ?? '') < (b.at(-1) ?? '') ? -1 : 1));
+    return jobs.flatMap(([shape, name, user, bucket, uuids, started_at, claimed_at, job_id]) => {
+      if (!shape || !name || !user || !job_id) return [];
       const gpu_uuids = uuids ? uuids.split(',') : [];
       const began_at = Number(started_at || claimed_at);
       return [{ engine, job_id, class: name, bucket: bucket || user, shape: shapes(shape), gpu_uuids, began_at }];

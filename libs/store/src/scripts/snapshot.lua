@@ -47,13 +47,14 @@ local function note(class, bucket, shape)
   if has_quotas then note_groups(class, bucket, extras) end
 end
 
--- Of the jobs on an engine as many as there is room for: {id, its fields, …}.
+-- Of the jobs on an engine as many as there is room for: of each its fields, and its id at their end.
 local function read_running(ids, room)
   local jobs = {}
   for i = 1, math.min(#ids, room) do
     local fields = redis.call('HMGET', job_key(ids[i]), unpack(RUNNING_FIELDS))
     if fields[1] and fields[2] and fields[3] then note(fields[2], fields[4] or fields[3], fields[1]) end
-    jobs[i] = { ids[i], fields }
+    fields[#RUNNING_FIELDS + 1] = ids[i]
+    jobs[i] = fields
   end
   return jobs
 end
@@ -82,19 +83,20 @@ local function read_engines(beats)
   return engines
 end
 
-local function read_queue(class, user, shape, depth)
-  local key = queue_key(class, user, shape)
-  if string.find(shape, '{', 1, true) then note(class, user, shape) end
-  if key == own_queue then depth = ask.own_depth end
-  return { shape, redis.call('ZCARD', key), depth > 0 and redis.call('ZRANGE', key, 0, depth - 1, 'WITHSCORES') or nil }
-end
-
+-- Of the queues of these shapes how many jobs there are, and of those whose jobs are named, the shape's number and the first of them. Few and
+-- flat tables: a thousand small ones take longer to write than to find out what is in them.
 local function read_bucket(class, user, shapes)
-  local queues, depth = {}, ask.depth
+  local counts, heads, depth = {}, {}, ask.depth
   if depth == 0 and (user == '*' or user == own_user or user == own_bucket or named[class .. '|' .. user]) then depth = 1 end
   if #shapes > 0 then note(class, user, '') end
-  for i, shape in ipairs(shapes) do queues[i] = read_queue(class, user, shape, depth) end
-  return queues
+  for i, shape in ipairs(shapes) do
+    local key = queue_key(class, user, shape)
+    if string.find(shape, '{', 1, true) then note(class, user, shape) end
+    counts[i] = redis.call('ZCARD', key)
+    local named_here = key == own_queue and ask.own_depth or depth
+    if named_here > 0 then heads[#heads + 1] = { i, redis.call('ZRANGE', key, 0, named_here - 1, 'WITHSCORES') } end
+  end
+  return counts, heads
 end
 
 local function read_buckets()
@@ -104,7 +106,7 @@ local function read_buckets()
     for j = 1, #users, 2 do
       local shapes = prefix .. ':shapes:' .. class .. ':' .. users[j]
       local found = room > 0 and redis.call('ZRANGE', shapes, 0, room - 1) or {}
-      if #found > 0 then buckets[#buckets + 1] = { class, users[j], users[j + 1], read_bucket(class, users[j], found) } end
+      if #found > 0 then buckets[#buckets + 1] = { class, users[j], users[j + 1], found, read_bucket(class, users[j], found) } end
       room = room - #found
       if room <= 0 then left_out = left_out + redis.call('ZCARD', shapes) - #found end
     end
