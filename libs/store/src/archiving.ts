@@ -1,5 +1,6 @@
 import type { JobState } from '@berth/domain';
 import type { Redis } from 'ioredis';
+import { type EndsBetween, walkFinished } from './finished-walk.js';
 import type { Keys } from './keys.js';
 import type { Scripts } from './scripts.js';
 
@@ -18,19 +19,17 @@ export interface StoredJob {
 const NOTE_SECONDS = 60;
 const LENT_SECONDS = 3600;
 
-/** At one moment: while it is read, its log may be sealed and the job may be archived, and a half of it would be taken for the whole. */
+/**
+ * In this order, and not in a transaction, which a full Redis refuses: output goes from the log to a segment, so where there was no log before, the
+ * segments are all; and the job goes as a whole and never comes back, so where it is still there after the rest was read, the rest is all.
+ */
 const readStored = async (redis: Redis, keys: Keys, job_id: string): Promise<StoredJob[]> => {
-  const replies = await redis
-    .multi()
-    .hgetall(keys.job(job_id))
-    .lrange(keys.history(job_id), 0, -1)
-    .lrange(keys.segments(job_id), 0, -1)
-    .exists(keys.log(job_id))
-    .exec();
-  const [fields, events, segments, log] = (replies ?? []).map(([error, reply]) => {
-    if (error) throw error;
-    return reply;
-  }) as [Record<string, string>, string[], string[], number];
+  const [log, segments, events, fields] = await Promise.all([
+    redis.exists(keys.log(job_id)),
+    redis.lrange(keys.segments(job_id), 0, -1),
+    redis.lrange(keys.history(job_id), 0, -1),
+    redis.hgetall(keys.job(job_id)),
+  ]);
   return fields.state === undefined ? [] : [{ job_id, fields, events, segments, output_here: log === 1 }];
 };
 
@@ -67,9 +66,8 @@ export const createArchiving = (redis: Redis, keys: Keys, scripts: Scripts) => (
   findFinished: (skip: number, limit: number): Promise<string[]> =>
     redis.zrange(keys.finished, String(skip), String(skip + limit - 1)),
 
-  /** The ids of up to `limit` jobs that finished from `from` on and before `to`, in Unix milliseconds. */
-  findFinishedBetween: (from: number, to: number, limit: number): Promise<string[]> =>
-    redis.zrangebyscore(keys.finished, String(from), `(${to}`, 'LIMIT', 0, limit),
+  walkFinished: (between: EndsBetween, user?: string): AsyncGenerator<string[]> =>
+    walkFinished(redis, keys, between, user),
 
   /** Without those that are gone. */
   async readStored(job_ids: string[]): Promise<StoredJob[]> {

@@ -11,6 +11,7 @@ import {
   toIdempotencyArguments,
   toLabelLines,
   toNewShape,
+  toNoInput,
   toPatience,
 } from './new-job.js';
 import type { Scripts } from './scripts.js';
@@ -79,7 +80,7 @@ export const createArrayStore = (redis: Redis, keys: Keys, scripts: Scripts) => 
   async add(array: NewArray): Promise<{ array_id: string; replayed: boolean }> {
     const { job_id: array_id = createJobId(Date.now()) } = array.job;
     const reply = (await scripts.run('add-array', ...toArguments(array, array_id, toIdTime(array_id)))) as SubmitReply;
-    throwIfRefused(reply);
+    throwIfRefused(reply, array.job.spec);
     return reply[0] === 'replayed' ? { array_id: reply[1] ?? '', replayed: true } : { array_id, replayed: false };
   },
 
@@ -108,10 +109,14 @@ export const createArrayStore = (redis: Redis, keys: Keys, scripts: Scripts) => 
     return { kind: 'cancelled', left: Number(second), class: String(className), tickets: tickets.map(String) };
   },
 
-  /** Has the failed indices run again; returns how many there are, or null where there is no such array. */
+  /**
+   * Has the failed indices run again; returns how many there are, or null where there is no such array. Throws AppError `input_not_found` where
+   * its files were removed since.
+   */
   async rerun(array_id: string): Promise<number | null> {
-    const count = (await scripts.run('rerun-array', array_id)) as number;
-    return count < 0 ? null : count;
+    const reply = (await scripts.run('rerun-array', array_id)) as number | SubmitReply;
+    if (typeof reply === 'number') return reply < 0 ? null : reply;
+    throw toNoInput((await this.read(array_id))?.spec.inputs, reply.slice(1));
   },
 });
 

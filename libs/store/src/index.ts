@@ -62,6 +62,7 @@ export * from './files/receive-form.js';
 export * from './files/signed-request.js';
 export * from './files/upload-pace.js';
 export { ARCHIVE_LEVEL, toZip } from './files/write-zip.js';
+export type { EndsBetween } from './finished-walk.js';
 export * from './image-uses.js';
 export * from './job-control.js';
 export * from './job-id.js';
@@ -72,7 +73,7 @@ export * from './job-store.js';
 export { createKeys, type Keys } from './keys.js';
 export * from './log-store.js';
 export type { LogSealer } from './logs/log-sealer.js';
-export { type NewJob, toBucket, toNewShape, toNoDependency } from './new-job.js';
+export { type NewJob, toBucket, toNewShape, toNoDependency, toNoInput } from './new-job.js';
 export * from './node-drains.js';
 export * from './partial-outputs.js';
 export * from './quotas.js';
@@ -112,7 +113,7 @@ export const createStore = (redis: Redis, prefix: string, files?: FileStore) => 
     quotas,
     shares: createFairShares(redis, keys, scripts),
     counts: createRecount(redis, keys, scripts),
-    images: createImageUses(redis, keys),
+    images: createImageUses(redis, keys, scripts),
     partials: createPartialOutputs(redis, keys),
     reservations,
     sights: createSights(scripts),

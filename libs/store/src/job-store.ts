@@ -41,7 +41,8 @@ export interface JobEventEntry extends JobEvent {
 export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
   /**
    * Durable when it returns. Throws AppError `idempotency_key_reused` where the key stands for another body, `over_quota`
-   * where one of its groups may not have more pending jobs, `dependency_not_found` where a job that it is to run after is not there.
+   * where one of its groups may not have more pending jobs, `dependency_not_found` where a job that it is to run after is not there,
+   * `input_not_found` where a file is not that it takes in; from here on, until it has ended, nobody removes those.
    */
   async accept(job: NewJob): Promise<Accepted> {
     const { spec, ask, job_id = createJobId(Date.now()) } = job;
@@ -69,7 +70,7 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
       job.requeued_from ?? '',
       ...toAfterArguments(spec.after),
     )) as SubmitReply;
-    throwIfRefused(reply);
+    throwIfRefused(reply, spec);
     if (reply[0] === 'replayed') {
       return { job_id: reply[1] ?? '', created_at: Number(reply[2]), replayed: true, after_left: 0, ended: false };
     }
@@ -101,13 +102,14 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
 
 export type JobStore = ReturnType<typeof createJobStore>;
 
+/** The record last: it goes with its events, so where it is still there, the events that were read before are all. */
 const readHistory = async (redis: Redis, keys: Keys, from: { job_id: string; after_seq: number }) => {
   const { job_id, after_seq } = from;
-  const [created_at, entries] = await Promise.all([
-    after_seq === 0 ? redis.hget(keys.job(job_id), 'created_at') : null,
+  const [entries, created_at] = await Promise.all([
     redis.lrange(keys.history(job_id), Math.max(0, after_seq - 1), -1),
+    redis.hget(keys.job(job_id), 'created_at'),
   ]);
-  return toJobEvents(created_at === null ? null : Number(created_at), entries);
+  return created_at === null ? [] : toJobEvents(after_seq > 0 ? null : Number(created_at), entries);
 };
 
 /** A job's history from what is kept of it: JSON from its second event on. `created_at`: null to leave the first one out. */

@@ -83,8 +83,10 @@ const createFileKeys = (prefix: string) => ({
   partialOutputs: (job_id: string) => `${prefix}:partial:${job_id}`,
   /** String, JSON: who keeps what for how long. */
   retention: `${prefix}:retention`,
-  /** String: somebody looks after the file store at present, or has just done so. Gone after a while. */
-  sweeping: `${prefix}:sweeping`,
+  /** String: somebody looks at present for what of it is kept no longer, or has just done so. Gone after a while. */
+  sweeping: (what: 'records' | 'files') => `${prefix}:sweeping:${what}`,
+  /** String: the object that marks the file store as this installation's, once it is there. A person removes it to begin with an empty store. */
+  filesMarked: `${prefix}:files_marked`,
   /** String: what workers sign their requests for objects with. */
   fileSecret: `${prefix}:file_secret`,
 });

@@ -10,7 +10,6 @@ import { type LogTail, readTails } from './logs/log-tails.js';
 import { createSegmentFiles } from './logs/segment-files.js';
 import type { Scripts } from './scripts.js';
 
-export { createKeptReads } from './logs/kept-reads.js';
 export {
   compareIds,
   isLogEntryId,
@@ -18,11 +17,13 @@ export {
   type LogNote,
   type LogPiece,
   type LogStream,
+  toBrokerBytes,
 } from './logs/log-piece.js';
 export type { StoredPosition } from './logs/log-position.js';
 export type { Sealed } from './logs/log-sealer.js';
 export { countLines, type LogSegment } from './logs/log-segment.js';
 export type { LogTail } from './logs/log-tails.js';
+export { createReadCache } from './logs/read-cache.js';
 
 /** What is added at once. */
 export interface LogBatch {
@@ -44,6 +45,8 @@ const ANEW_TEXT = '\n[berth] The platform started the job again; what follows is
 const PAGE_BYTES = 1024 * 1024;
 
 export interface BackwardsOptions {
+  /** Only what comes before this piece. */
+  before?: string;
   /** Where it says so a segment is passed over without being read. */
   skips?: (segment: LogSegment) => boolean;
 }
@@ -104,13 +107,12 @@ export const createLogStore = (redis: Redis, keys: Keys, scripts: Scripts, files
 
     /** The id of the last piece that there is now, `-` where there is none. */
     async readEnd(job_id: string): Promise<string> {
-      for await (const { id } of pages.readBackwards(job_id)) return id;
-      return '-';
+      return (await pages.readEnd(job_id)) ?? '-';
     },
 
     /** Pieces newest first. */
-    async *readBackwards(job_id: string, { skips }: BackwardsOptions = {}): AsyncGenerator<LogEntry> {
-      for await (const piece of pages.readBackwards(job_id, skips ? { skips } : {})) yield toEntry(piece);
+    async *readBackwards(job_id: string, options: BackwardsOptions = {}): AsyncGenerator<LogEntry> {
+      for await (const piece of pages.readBackwards(job_id, options)) yield toEntry(piece);
     },
 
     /** The last bytes of both streams of one attempt, as its last epoch wrote them. */

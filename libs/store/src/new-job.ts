@@ -93,12 +93,25 @@ export const toNoDependency = (place: number): AppError =>
     },
   );
 
-export type SubmitReply = [string, string?, string?, string?];
+/** Names each place of `missing`, the ids of files that are not there. */
+export const toNoInput = (inputs: JobSpec['inputs'] = [], missing: readonly unknown[]): AppError =>
+  new AppError(
+    'input_not_found',
+    'An input is not there: it was never uploaded, or it was removed. Upload it with PUT /v1/files and submit again.',
+    {
+      problems: inputs.flatMap(({ file_id }, i) =>
+        missing.includes(file_id) ? [{ path: `$.inputs[${i}].file_id`, message: 'is not a file of yours' }] : [],
+      ),
+    },
+  );
+
+export type SubmitReply = [string, string?, string?, string?, ...string[]];
 
 /** What a script answers that refuses, as the caller's fault. */
-export const throwIfRefused = (reply: SubmitReply): void => {
+export const throwIfRefused = (reply: SubmitReply, { inputs }: Pick<JobSpec, 'inputs'>): void => {
   if (reply[0] === 'over_quota') throw toOverQuota(reply);
   if (reply[0] === 'no_dependency') throw toNoDependency(Number(reply[1]));
+  if (reply[0] === 'no_input') throw toNoInput(inputs, reply.slice(1));
   if (reply[0] === 'conflict') {
     throw new AppError(
       'idempotency_key_reused',

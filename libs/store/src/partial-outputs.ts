@@ -3,8 +3,8 @@ import type { ArtifactSummary } from './files/artifact-manifest.js';
 import type { Keys } from './keys.js';
 
 /**
- * Outputs of a job that still runs, as they stand at the moment. `part` names the objects: `objectNames.partialPack(job_id, part)` and
- * `objectNames.partialManifest(job_id, part)`. They are kept for an hour.
+ * Outputs of a job that still runs, as they stand at the moment. `part` names the objects: `objectNames.partialOutputs(job_id, part)`. They
+ * are kept for an hour.
  */
 export interface PartialOutputs extends ArtifactSummary {
   part: string;

@@ -47,10 +47,16 @@ export const createRetention = (redis: Redis, keys: Keys, scripts: Scripts) => {
       await redis.set(keys.retention, JSON.stringify(book));
     },
 
-    /** Whether it is up to the caller to look after the file store, as nobody else has within so many milliseconds. */
-    async takeTurn(period_ms: number): Promise<boolean> {
-      return (await redis.set(keys.sweeping, '1', 'PX', period_ms, 'NX')) === 'OK';
+    /** Whether it is up to the caller to look through these, as nobody else has within so many milliseconds. */
+    async takeTurn(what: 'records' | 'files', period_ms: number): Promise<boolean> {
+      return (await redis.set(keys.sweeping(what), '1', 'PX', period_ms, 'NX')) === 'OK';
     },
+
+    /** The object in the file store was seen that marks it as this installation's. */
+    noteMarked: (object: string) => redis.set(keys.filesMarked, object),
+
+    /** The object that marks the file store. Null: it was never marked. */
+    readMarked: (): Promise<string | null> => redis.get(keys.filesMarked),
 
     /** Removes arrays that ended before the given Unix milliseconds. */
     async forgetArrays(finished_before: number, limit = 200): Promise<number> {

@@ -17,6 +17,7 @@ const SCRIPT_NAMES = [
   'expire',
   'forget',
   'forget-arrays',
+  'forget-image',
   'heads',
   'hold',
   'intend',
@@ -58,10 +59,10 @@ const PRELUDE = ['names', 'shares', 'gpus', 'pending', 'arrays', 'transition', '
 type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 /**
- * What runs already must be held and ended while Redis is full, or nothing would ever leave it. Redis refuses a script's first write
- * then, never a later one, as it cannot undo half of a script; so these begin with a write that takes nothing. That holds for Redis
- * 6, 7 and Valkey alike, while the flag `allow-oom` is a syntax error to the first. What they add is bounded by what runs; claims and
- * submissions stay refused, and so is output, but for a note that some of it is missing.
+ * What runs already must be held and ended while Redis is full, and what has ended be archived, or nothing would ever leave it.
+ * Redis refuses a script's first write then, never a later one, as it cannot undo half of a script; so these begin with a write
+ * that takes nothing. That holds for Redis 6, 7 and Valkey alike, while the flag `allow-oom` is a syntax error to the first. What
+ * they add is bounded by what runs; claims and submissions stay refused, and so is output, but for a note that some of it is missing.
  */
 const EVEN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'adopt',
@@ -73,6 +74,7 @@ const EVEN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'judge',
   'let-go',
   'mark-file',
+  'note-archived',
   'remove-file',
   'renew',
   'seal',

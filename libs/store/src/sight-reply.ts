@@ -62,7 +62,7 @@ type EngineReply = [
   gpus: List<string>,
   reservation: List<string>,
   running: List<string>,
-  jobs: List<Field[]>,
+  jobs: List<Field>,
 ];
 
 /** What `snapshot.lua` answers. Flat lists are hashes; false is what is not there. */
@@ -131,15 +131,21 @@ export const toLedgerFields = ({ engines }: Answer, engine: string) => {
   };
 };
 
+/** Fields of each running job. */
+const RUNNING_WIDTH = 8;
+
 export const toRunning = ({ engines }: Answer, nodes: Node[], shapes: Shapes): RunningJob[] =>
   nodes.flatMap(({ engine }) => {
-    const jobs = toList(engines[engine]?.[4] ?? []).sort((a, b) => ((a.at(-1) ?? '') < (b.at(-1) ?? '') ? -1 : 1));
-    return jobs.flatMap(([shape, name, user, bucket, uuids, started_at, claimed_at, job_id]) => {
-      if (!shape || !name || !user || !job_id) return [];
+    const all = toList(engines[engine]?.[4] ?? []);
+    const found: RunningJob[] = [];
+    for (let i = 0; i < all.length; i += RUNNING_WIDTH) {
+      const [job_id, shape, name, user, bucket, uuids, started_at, claimed_at] = all.slice(i, i + RUNNING_WIDTH);
+      if (!job_id || !shape || !name || !user) continue;
       const gpu_uuids = uuids ? uuids.split(',') : [];
       const began_at = Number(started_at || claimed_at);
-      return [{ engine, job_id, class: name, bucket: bucket || user, shape: shapes(shape), gpu_uuids, began_at }];
-    });
+      found.push({ engine, job_id, class: name, bucket: bucket || user, shape: shapes(shape), gpu_uuids, began_at });
+    }
+    return found.sort((a, b) => (a.job_id < b.job_id ? -1 : 1));
   });
 
 export const toSharing = ({ shares, cluster, half_life_seconds }: Answer): Scene['sharing'] => {

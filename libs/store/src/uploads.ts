@@ -21,8 +21,20 @@ export interface Upload {
 
 export type NewUpload = Pick<Upload, 'user' | 'file_id' | 'object' | 'bytes' | 'name'>;
 
-/** `known`: these bytes of the user were there before, under another object; the new object is nobody's. */
-export type AddedUpload = { kind: 'added' | 'known'; upload: Upload } | { kind: 'over_quota'; stored_bytes: number };
+/**
+ * `known`: these bytes of the user were there before, under another object; the new object is nobody's. `restored`: that other object is lost, and
+ * the new one has taken its place.
+ */
+export type AddedUpload =
+  | { kind: 'added' | 'known' | 'restored'; upload: Upload }
+  | { kind: 'over_quota'; stored_bytes: number };
+
+export interface AddOptions {
+  /** Bounds all uploads of the user together. */
+  quota_bytes?: number | undefined;
+  /** What was seen in the upload's entry, and is not in the store or not whole. */
+  lost_object?: string | undefined;
+}
 
 /** `needed`: a job or array that has not ended was submitted with it. `changed`: it is no longer as it was seen. */
 export type RemovalMark = 'marked' | 'needed' | 'changed';
@@ -111,26 +123,26 @@ export const createUploads = (redis: Redis, keys: Keys, scripts: Scripts) => {
       return found?.removing === null ? found : null;
     },
 
-    /** The object is in the store by now. `quota_bytes` bounds all uploads of the user together. */
-    async add({ user, file_id, object, bytes, name }: NewUpload, quota_bytes?: number): Promise<AddedUpload> {
-      const args = [user, file_id, object, bytes, name ?? '', quota_bytes ?? ''];
-      const [kind, ...values] = (await scripts.run('add-file', ...args)) as [string, ...(string | null)[]];
+    /** The object is in the store by now. Where the answer is lost it may have happened all the same. */
+    async add(
+      { user, file_id, object, bytes, name }: NewUpload,
+      { quota_bytes, lost_object }: AddOptions = {},
+    ): Promise<AddedUpload> {
+      const args = [user, file_id, object, bytes, name ?? '', quota_bytes ?? '', lost_object ?? ''];
+      const [kind, ...values] = (await scripts.run('add-file', ...args)) as [AddedUpload['kind'], ...Values];
       if (kind === 'over_quota') return { kind, stored_bytes: Number(values[0]) };
       const upload = toUpload(user, file_id, values);
       if (!upload) throw new Error(`${keys.file(user, file_id)} is not whole`);
-      return { kind: kind === 'known' ? 'known' : 'added', upload };
+      return { kind, upload };
     },
 
     /** Bytes of all uploads of a user. */
     readStoredBytes: async (user: string): Promise<number> => Number((await redis.hget(keys.fileBytes, user)) ?? 0),
 
-    /**
-     * Says that a user's files are about to be used: which of them are missing. Where none is, they are kept from retention as just
-     * used; and with `needed_by`, the id of a job or array that is there within a minute, from any removal until that has ended.
-     */
-    async touch(user: string, file_ids: readonly string[], needed_by = ''): Promise<string[]> {
+    /** Says that a user's files are about to be used: which of them are missing. Where none is, they are kept from retention as just used. */
+    async touch(user: string, file_ids: readonly string[]): Promise<string[]> {
       if (file_ids.length === 0) return [];
-      return (await scripts.run('take-files', user, needed_by, ...new Set(file_ids))) as string[];
+      return (await scripts.run('take-files', user, ...new Set(file_ids))) as string[];
     },
 
     /** Begins to remove it; with `if_unused`, only where nobody has used it since it was read. Next: the object, then `remove`. */

@@ -131,6 +131,19 @@ describe('an epoch', () => {
     expect([totals.runtime.get('small')?.count, totals.queue.get('small')?.count]).toEqual([1, 1]);
   });
 
+  it('that is given back says why in its event, and nowhere else', async () => {
+    const { store } = openTestStore('claims');
+    const id = await submit(store);
+    await store.claims.settle(await claim(store, id), toSettlement('released'));
+    await store.claims.settle(await claim(store, id), toSettlement('released', { message: 'it was "away"' }));
+    const given = (await store.jobs.readHistory(id)).filter(({ type }) => type === 'released');
+    expect(given.map(({ data }) => data)).toEqual([
+      { attempt: 1, epoch: 1 },
+      { attempt: 1, epoch: 2, message: 'it was "away"' },
+    ]);
+    expect(await store.jobs.read(id)).toMatchObject({ state: 'pending', message: null, attempts: [] });
+  });
+
   it('that is over is refused, whatever it says', async () => {
     const { store } = openTestStore('claims');
     const id = await submit(store);

@@ -25,14 +25,14 @@ describe('the edges in Lua and in the domain', () => {
 
   it.each(PAIRS)('leave the record, its indexes and the history of a %s job as %s says', async (state, event) => {
     const { redis, store } = openTestStore('edges');
-    await redis.hset(store.keys.job('a'), { state, class: 'small' });
+    await redis.hset(store.keys.job('a'), { state, class: 'small', created_at: 1 });
     await redis.zadd(store.keys.jobsInState(state), 0, 'a');
     await redis.eval(SCRIPT, 0, store.keys.prefix, 'a', event);
     const to = applyEvent(state, event);
     expect(await redis.hget(store.keys.job('a'), 'state')).toBe(to ?? state);
     const scores = await Promise.all(JOB_STATES.map((one) => redis.zscore(store.keys.jobsInState(one), 'a')));
     expect(JOB_STATES.filter((_, i) => scores[i] !== null)).toEqual([to ?? state]);
-    const history = (await store.jobs.readHistory('a')).map(({ seq, type, state }) => ({ seq, type, state }));
+    const history = (await store.jobs.readHistory('a', 1)).map(({ seq, type, state }) => ({ seq, type, state }));
     expect(history).toEqual(to === undefined ? [] : [{ seq: 1, type: event, state: to }]);
   });
 

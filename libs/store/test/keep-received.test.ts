@@ -66,6 +66,48 @@ describe('received files', () => {
     await expect(keeping).rejects.toThrow('more than they may');
     expect([await count(files.list('')), await count(store.uploads.listAll())]).toEqual([0, 0]);
   });
+
+  it('take the place of the same bytes where those are lost or damaged, one of those that come at once', async () => {
+    const { store } = openTestStore('keep-received');
+    const files = await openFolder();
+    const keeper = { files, uploads: store.uploads, user: 'ann' };
+    const [lost, damaged] = (await keepReceived(keeper, await receive(files, 'lost', 'damaged'))).kept;
+    await files.remove(lost?.upload.object ?? '');
+    await files.put(damaged?.upload.object ?? '', Readable.from([Buffer.from('dam')]));
+    const kept = await Promise.all(
+      [1, 2, 3].map(async () => (await keepReceived(keeper, await receive(files, 'lost', 'damaged'))).kept),
+    );
+    for (const i of [0, 1]) {
+      expect(kept.map((one) => one[i]?.kind).sort()).toEqual(['known', 'known', 'restored']);
+      expect(await files.stat(kept[0]?.[i]?.upload.object ?? '')).toMatchObject({ bytes: [4, 7][i] });
+    }
+    expect([await count(files.list('')), await count(store.uploads.listAll())]).toEqual([2, 2]);
+  });
+
+  it('stay the bytes of an upload where Redis took them in and its answer was lost', async () => {
+    const { store } = openTestStore('keep-received');
+    const files = await openFolder();
+    const { uploads } = store;
+    const add: typeof uploads.add = async (...args) => {
+      await uploads.add(...args);
+      throw new Error('Command timed out');
+    };
+    const keeping = keepReceived({ files, uploads: { ...uploads, add }, user: 'ann' }, await receive(files, 'a', 'b'));
+    await expect(keeping).rejects.toThrow('timed out');
+    expect(await count(files.list(''))).toBe(1);
+    const { kept } = await keepReceived({ files, uploads, user: 'ann' }, await receive(files, 'a'));
+    expect(kept).toMatchObject([{ kind: 'known' }]);
+    expect(await files.stat(kept[0]?.upload.object ?? '')).toMatchObject({ bytes: 1 });
+  });
+
+  it('are gone where Redis says that it cannot take them', async () => {
+    const { store } = openTestStore('keep-received');
+    const files = await openFolder();
+    const full = Object.assign(new Error('OOM command not allowed'), { name: 'ReplyError' });
+    const uploads = { ...store.uploads, add: () => Promise.reject(full) };
+    await expect(keepReceived({ files, uploads, user: 'ann' }, await receive(files, 'a'))).rejects.toBe(full);
+    expect(await count(files.list(''))).toBe(0);
+  });
 });
 
 describe('a form', () => {
@@ -76,8 +118,13 @@ describe('a form', () => {
     Buffer.alloc(size, 'x'),
     Buffer.from('\r\n'),
   ];
+  const toField = (name: string, size: number): Buffer[] => [
+    Buffer.from(`--${BOUNDARY}\r\ncontent-disposition: form-data; name="${name}"\r\n\r\n`),
+    Buffer.alloc(size, 'x'),
+    Buffer.from('\r\n'),
+  ];
   const end = Buffer.from(`--${BOUNDARY}--\r\n`);
-  const options = { max_bytes: 10_000_000, max_files: 3, onEnd: () => undefined };
+  const options = { max_bytes: 10_000_000, max_file_bytes: 400_000, max_files: 3, onEnd: () => undefined };
 
   it('is stored as it comes, however its bytes are cut', async () => {
     const files = await openFolder();
@@ -94,7 +141,9 @@ describe('a form', () => {
 
   it.each([
     ['too many files', [...['a', 'b', 'c', 'd'].flatMap((name) => toPart(name, 10)), end], 'more than 3 files'],
-    ['too many bytes', [...toPart('a', 11_000_000), end], 'larger than'],
+    ['too many bytes', [...toPart('a', 11_000_000), end], 'The form is larger than 10000000 bytes'],
+    ['a file too large', [...toPart('a', 10), ...toPart('b', 400_001), end], '"b" is larger than 400000 bytes'],
+    ['a long field', [...toField('note', 1_025), end], '"note" is longer than 1024 bytes'],
     ['a body that breaks off', toPart('a', 100_000).slice(0, 2), 'Unexpected end of form'],
   ])('of %s is refused, and its reader told to stop', async (_, pieces, message) => {
     const files = await openFolder();

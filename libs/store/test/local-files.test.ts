@@ -70,7 +70,11 @@ describe('a folder of files', () => {
   it('that cannot be made is not available', async () => {
     const { folder } = await open();
     await writeFile(join(folder, 'file'), 'x');
-    await expect(openLocalFiles(join(folder, 'file/x'))).rejects.toBeInstanceOf(FilesUnavailable);
+    const opened = openLocalFiles(join(folder, 'file/x'));
+    await expect(opened).rejects.toBeInstanceOf(FilesUnavailable);
+    await expect(opened).rejects.toThrow(
+      /\(BERTH_FILES\) cannot be read or written: ENOTDIR: not a directory, mkdir '.*x/,
+    );
   });
 
   it('that is gone is not available', async () => {

@@ -24,7 +24,7 @@ describe('the position of an epoch', () => {
       stderr: { bytes: 5, tail: Buffer.from('error') },
       pieces: 102,
       complete: false,
-      unsealed_bytes: 3_005,
+      unsealed_bytes: 3_005 + 102 * 64,
     });
   });
 
@@ -52,7 +52,7 @@ describe('the position of an epoch', () => {
       stderr: { bytes: 21, tail: Buffer.from('9') },
       pieces: 9,
       complete: false,
-      unsealed_bytes: 16,
+      unsealed_bytes: 16 + 6 * 64,
     });
     expect((await readAll(store, id)).map(({ stream }) => stream)).toEqual([
       'stdout',

@@ -24,7 +24,9 @@ describe('sealing', () => {
     await append(piece('one\n'), piece('two\n', 'stderr'));
     const before = await readAll(store, id);
     expect(before.every(({ at }) => Math.abs((at ?? 0) - Date.now()) < 60_000)).toBe(true);
-    expect(await store.logs.seal(id, held)).toEqual({ kind: 'sealed', pieces: 2, bytes: 8 });
+    const { unsealed_bytes } = await store.logs.readPosition(id, held.epoch);
+    expect(await store.logs.seal(id, held)).toEqual({ kind: 'sealed', bytes: unsealed_bytes });
+    expect(unsealed_bytes).toBe(2 * 64 + 8);
     expect(await redis.exists(store.keys.log(id))).toBe(0);
     expect([...objects.keys()]).toEqual([`logs/${id}/1-1-2.gz`]);
     expect(await store.logs.listSegments(id)).toMatchObject([
@@ -56,7 +58,7 @@ describe('sealing', () => {
     }
     expect(await store.logs.listSegments(id)).toEqual([]);
     await store.claims.settle(held, toSettlement('completed'));
-    expect(await store.logs.seal(id)).toEqual({ kind: 'sealed', pieces: 1, bytes: 4 });
+    expect(await store.logs.seal(id)).toEqual({ kind: 'sealed', bytes: 64 + 4 });
     expect(await store.logs.seal(id)).toEqual({ kind: 'empty' });
   });
 
@@ -71,7 +73,7 @@ describe('sealing', () => {
     });
     expect(await store.logs.seal(id, held)).toEqual({ kind: 'stale' });
     expect([...objects.keys()]).toEqual([`logs/${id}/1-1-2.gz`]);
-    expect(await store.logs.seal(id, { ...held, owner: 'the heir' })).toMatchObject({ kind: 'sealed', bytes: 3 });
+    expect(await store.logs.seal(id, { ...held, owner: 'the heir' })).toEqual({ kind: 'sealed', bytes: 3 * 64 + 3 });
     expect((await store.logs.listSegments(id)).map(({ object }) => object)).toEqual([`logs/${id}/1-1-3.gz`]);
     expect(textsOf(await readAll(store, id))).toEqual(['a', 'b', 'c']);
   });
@@ -117,8 +119,8 @@ describe('sealing', () => {
     const second = await openLog(store, first.id);
     await store.logs.beginAnew(second.held);
     await second.append(piece('whole\n'));
-    for (const bytes of [5, 98]) {
-      expect(await store.logs.seal(first.id, second.held)).toMatchObject({ kind: 'sealed', bytes });
+    for (const bytes of [64 + 5, 2 * 64 + 98]) {
+      expect(await store.logs.seal(first.id, second.held)).toEqual({ kind: 'sealed', bytes });
     }
     await store.logs.beginAnew(second.held);
     expect((await store.logs.listSegments(first.id)).map(({ first: from, last }) => [from, last])).toEqual([
@@ -171,7 +173,7 @@ describe('what is left when a job has ended', () => {
     await redis.zadd(store.keys.unsealed, Date.now() - 61_000, id);
     expect(await store.logs.findUnsealed(60_000, 10)).toEqual([id]);
     expect(await store.logs.findUnsealed(60_000, 10)).toEqual([]);
-    expect(await store.logs.seal(id)).toMatchObject({ kind: 'sealed', bytes: 3 });
+    expect(await store.logs.seal(id)).toEqual({ kind: 'sealed', bytes: 64 + 3 });
     expect([await redis.exists(store.keys.log(id)), await redis.exists(store.keys.unsealed)]).toEqual([0, 0]);
     expect(textsOf(await readAll(store, id))).toEqual(['hi\n']);
   });

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 const open = (pace?: Parameters<typeof watchPace>[1]) => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
-  const incoming = { socket: { bytesRead: 0 }, readableLength: 0, destroy: vi.fn() };
+  const incoming = { socket: { bytesRead: 0 }, readableLength: 0, complete: false, destroy: vi.fn() };
   const unwatch = watchPace(incoming as unknown as IncomingMessage, pace);
   const pass = (bytes: number, ms: number): number => {
     incoming.socket.bytesRead += bytes;
@@ -26,6 +26,12 @@ it('waits where it is the reader who is slow, and not at all when it is ended', 
   expect(pass(0, 30_000)).toBe(0);
   incoming.readableLength = 0;
   unwatch();
+  expect(pass(0, 300_000)).toBe(0);
+});
+
+it('waits for a body that has come whole, however slowly it is written', () => {
+  const { incoming, pass } = open();
+  incoming.complete = true;
   expect(pass(0, 300_000)).toBe(0);
 });
 

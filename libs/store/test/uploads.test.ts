@@ -1,18 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { Store, Upload } from '@berth/store';
 import { describe, expect, it } from 'vitest';
-import { claim, openTestStore, submit, toSettlement } from './open-test-store.js';
+import { claim, openTestStore, toNewJob, toSettlement } from './open-test-store.js';
 
 const toId = (letter: string): string => letter.repeat(64);
 
 const add = async (store: Store, letter: string, more: Partial<Upload> = {}, quota?: number): Promise<Upload> => {
   const fresh = { user: 'ann', file_id: toId(letter), object: `uploads/${letter}`, bytes: 10, name: null, ...more };
-  const added = await store.uploads.add(fresh, quota);
+  const added = await store.uploads.add(fresh, { quota_bytes: quota });
   if (added.kind === 'over_quota') throw new Error('expected room');
   return added.upload;
 };
 
 const toText = ({ file_id, user }: Upload): string => `${user}:${file_id.slice(0, 1)}`;
+
+const submitWith = async (store: Store, { user, file_id }: Upload): Promise<string> =>
+  (await store.jobs.accept(toNewJob({ inputs: [{ file_id, path: 'in' }] }, { user }))).job_id;
 
 const collect = async (store: Store, show = toText): Promise<string[]> => {
   const all: string[] = [];
@@ -38,7 +41,7 @@ describe('uploads', () => {
     const kinds = await Promise.all(
       letters.map(async (letter) => {
         const fresh = { user: 'ann', file_id: toId(letter), object: `uploads/${letter}`, bytes: 10, name: null };
-        return (await store.uploads.add(fresh, 55)).kind;
+        return (await store.uploads.add(fresh, { quota_bytes: 55 })).kind;
       }),
     );
     expect(kinds.filter((kind) => kind === 'added')).toHaveLength(5);
@@ -83,8 +86,7 @@ describe('uploads', () => {
   it('are not removed while a job that was submitted with them has not ended', async () => {
     const { store, redis } = openTestStore('uploads');
     const a = await add(store, 'a');
-    const job_id = await submit(store);
-    expect(await store.uploads.touch('ann', [a.file_id], job_id)).toEqual([]);
+    const job_id = await submitWith(store, a);
     expect(await store.uploads.markRemoving(a)).toBe('needed');
     const held = await claim(store, job_id);
     expect(await store.uploads.markRemoving(a)).toBe('needed');
@@ -94,14 +96,25 @@ describe('uploads', () => {
     expect(await redis.keys(`${store.keys.prefix}:file*`)).toEqual([]);
   });
 
-  it('are kept for a job that is about to be accepted, and not for one that was refused', async () => {
-    const { store, redis } = openTestStore('uploads');
+  it('are as they were before a job that was refused', async () => {
+    const { store } = openTestStore('uploads');
     const a = await add(store, 'a');
-    const never = randomUUID();
-    await store.uploads.touch('ann', [a.file_id], never);
-    expect(await store.uploads.markRemoving(a)).toBe('needed');
-    await redis.zadd(store.keys.jobsWithFile('ann', a.file_id), Date.now() - 61_000, never);
-    expect(await store.uploads.markRemoving(a)).toBe('marked');
+    await store.quotas.set({ user: 'ann' }, { max_pending: 0 });
+    const refused = submitWith(store, a);
+    await expect(refused).rejects.toMatchObject({ code: 'over_quota' });
+    expect(await store.uploads.markRemoving(a, { if_unused: true })).toBe('marked');
+  });
+
+  it('that are missing are named to whoever submits a job or an array with them, and none is taken', async () => {
+    const { store } = openTestStore('uploads');
+    const a = await add(store, 'a');
+    const files = [toId('b'), a.file_id, toId('c')];
+    const inputs = files.map((file_id, i) => ({ file_id, path: `${i}` }));
+    const job = toNewJob({ inputs }, { user: 'ann' });
+    const named = { code: 'input_not_found', problems: [0, 2].map((i) => ({ path: `$.inputs[${i}].file_id` })) };
+    await expect(store.jobs.accept(job)).rejects.toMatchObject(named);
+    await expect(store.arrays.add({ job, array: { size: 2 } })).rejects.toMatchObject(named);
+    expect(await store.uploads.markRemoving(a, { if_unused: true })).toBe('marked');
   });
 
   it('keep no list of the jobs that have used them and ended', async () => {
@@ -110,11 +123,26 @@ describe('uploads', () => {
     const key = store.keys.jobsWithFile('ann', a.file_id);
     const old = Array.from({ length: 2_500 }, () => [1, randomUUID()]).flat();
     await redis.zadd(key, ...old);
-    for (let i = 0; i < 50; i++) await store.uploads.touch('ann', [a.file_id], randomUUID());
+    const jobs: string[] = [];
+    for (let i = 0; i < 50; i++) jobs.push(await submitWith(store, a));
     expect(await redis.zcard(key)).toBeLessThan(2_500);
-    await redis.zremrangebyscore(key, 2, '+inf');
+    for (const job_id of jobs) await store.jobs.cancel(job_id);
     expect(await store.uploads.markRemoving(a)).toBe('marked');
     expect(await redis.zcard(key)).toBe(0);
+  });
+
+  it('whose object is lost take the first one that comes in its place, and are the same file', async () => {
+    const { store } = openTestStore('uploads');
+    const old = await add(store, 'a', { name: 'in.csv' });
+    const restore = (object: string) =>
+      store.uploads.add({ ...old, object, name: 'other' }, { quota_bytes: 10, lost_object: old.object });
+    const [first, second] = await Promise.all([restore('uploads/1'), restore('uploads/2')]);
+    expect([first, second]).toMatchObject([
+      { kind: 'restored', upload: { object: 'uploads/1', name: 'in.csv', created_at: old.created_at } },
+      { kind: 'known', upload: { object: 'uploads/1' } },
+    ]);
+    expect(await store.uploads.readStoredBytes('ann')).toBe(10);
+    expect(await store.uploads.markRemoving(old)).toBe('changed');
   });
 
   it('that come again while the old ones are removed are new, and the old removal does not touch them', async () => {

@@ -71,8 +71,12 @@ export class FileMissing extends Error {
 }
 
 export class FileTooLarge extends Error {
-  constructor(readonly max_bytes: number) {
-    super(`It is larger than ${max_bytes} bytes`);
+  /** `file`: what its user calls it, where it came with others. */
+  constructor(
+    readonly max_bytes: number,
+    readonly file?: string,
+  ) {
+    super(`${file === undefined ? 'It' : JSON.stringify(file)} is larger than ${max_bytes} bytes`);
     this.name = 'FileTooLarge';
   }
 }
@@ -84,6 +88,14 @@ export class FilesUnavailable extends Error {
   }
 }
 
+/** Names of the two objects that hold what a container left. */
+export interface OutputNames {
+  pack: string;
+  manifest: string;
+}
+
+const toOutputNames = (begin: string): OutputNames => ({ pack: `${begin}.pack`, manifest: `${begin}.json.gz` });
+
 /** The names under which objects are kept. What a name says is all that a scrub needs to find its owner. */
 export const objectNames = {
   /** In front of the marks of installations: whose files these are. */
@@ -92,13 +104,10 @@ export const objectNames = {
   upload: (upload_id: string) => `uploads/${upload_id}`,
   /** In front of all that the containers of a job left. */
   artifacts: (job_id: string) => `artifacts/${job_id}/`,
-  /** What an epoch's container left, one file behind the other. */
-  pack: (job_id: string, epoch: number) => `artifacts/${job_id}/${epoch}.pack`,
-  /** What stands where in the pack: see `ArtifactManifest`. */
-  manifest: (job_id: string, epoch: number) => `artifacts/${job_id}/${epoch}.json.gz`,
+  /** What an epoch's container left, one file behind the other (`pack`), and what stands where in it (`manifest`: see `ArtifactManifest`). */
+  outputs: (job_id: string, epoch: number) => toOutputNames(`artifacts/${job_id}/${epoch}`),
   /** The same of a job that still runs: see `partial-outputs.ts`. Good for an hour. */
-  partialPack: (job_id: string, part: string) => `artifacts/${job_id}/partial-${part}.pack`,
-  partialManifest: (job_id: string, part: string) => `artifacts/${job_id}/partial-${part}.json.gz`,
+  partialOutputs: (job_id: string, part: string) => toOutputNames(`artifacts/${job_id}/partial-${part}`),
   logSegment: (job_id: string, epoch: number, first: number, last: number) =>
     `logs/${job_id}/${epoch}-${first}-${last}.gz`,
 };

@@ -11,7 +11,7 @@ import {
   type Written,
 } from './file-store.js';
 import { createMeter, readMetered } from './metered-source.js';
-import { createAsk, readText, toFault, toUnavailable } from './object-requests.js';
+import { createAsk, readText, type ToUnavailable, toFault } from './object-requests.js';
 import { toObjectStream } from './object-stream.js';
 
 const toTarget = (name: string): string => {
@@ -22,7 +22,7 @@ const toTarget = (name: string): string => {
 const toRange = ({ start, end }: ByteRange): Record<string, string> =>
   start === 0 && end === undefined ? {} : { range: `bytes=${start}-${end === undefined ? '' : end - 1}` };
 
-const readWritten = async (answer: IncomingMessage): Promise<Written> => {
+const readWritten = async (answer: IncomingMessage, toUnavailable: ToUnavailable): Promise<Written> => {
   try {
     return JSON.parse(await readText(answer)) as Written;
   } catch (error) {
@@ -38,7 +38,7 @@ export interface HttpFilesOptions {
 
 /** Objects in the API's own store, for a machine that shares no disk with it. */
 export const openHttpFiles = (options: HttpFilesOptions): FileStore => {
-  const { ask, upload, close } = createAsk(options);
+  const { ask, upload, toUnavailable, close } = createAsk(options);
 
   const stat = async (name: string): Promise<StoredObject | undefined> => {
     const answer = await ask({ method: 'HEAD', target: toTarget(name) });
@@ -61,7 +61,7 @@ export const openHttpFiles = (options: HttpFilesOptions): FileStore => {
       const meter = createMeter(more);
       const answer = await upload(target, readMetered(source, meter, more.signal));
       if (answer.statusCode !== 200) throw await toFault(answer);
-      const stored = await readWritten(answer);
+      const stored = await readWritten(answer, toUnavailable);
       const written = meter.written();
       if (stored.sha256 === written.sha256) return written;
       throw new FilesUnavailable(`The API has stored other bytes than it was sent as ${name}`);

@@ -24,7 +24,10 @@ const MAX_RENAMES = 20;
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
 const toUnavailable = (cause: unknown): FilesUnavailable =>
-  new FilesUnavailable(`The folder of files does not take or give this: ${codeOf(cause) ?? cause}`, { cause });
+  new FilesUnavailable(
+    `The folder of files (BERTH_FILES) cannot be read or written: ${cause instanceof Error ? cause.message : cause}`,
+    { cause },
+  );
 
 /** What the disk says, told apart from what a source throws, which may be of any disk. */
 const onDisk = async <T>(work: Promise<T>): Promise<T> => {

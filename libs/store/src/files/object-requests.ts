@@ -9,10 +9,14 @@ const SILENT_MS = 60_000;
 const SILENCE = `nothing moved for ${SILENT_MS / 1000} s`;
 const LONGEST_ANSWER = 1024 * 1024;
 
-export const toUnavailable = (cause: unknown): FilesUnavailable =>
-  new FilesUnavailable(`The API does not take or give objects: ${cause instanceof Error ? cause.message : cause}`, {
-    cause,
-  });
+export type ToUnavailable = (cause: unknown) => FilesUnavailable;
+
+const createToUnavailable =
+  ({ origin }: URL): ToUnavailable =>
+  (cause) => {
+    const why = cause instanceof Error ? cause.message : cause;
+    return new FilesUnavailable(`The API at ${origin} (BERTH_URL) cannot be asked for objects: ${why}`, { cause });
+  };
 
 interface Ask {
   method: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
@@ -43,7 +47,11 @@ export const toFault = async (answer: IncomingMessage): Promise<FilesUnavailable
  * Sends the source as fast as it is taken. An answer that comes before its end is a refusal and ends it. What the source throws is
  * thrown on as it is, and the connection is broken, so that nobody takes a part for the whole.
  */
-const upload = async (sent: ClientRequest, source: AsyncIterable<Uint8Array>): Promise<IncomingMessage> => {
+const upload = async (
+  sent: ClientRequest,
+  source: AsyncIterable<Uint8Array>,
+  toUnavailable: ToUnavailable,
+): Promise<IncomingMessage> => {
   // While we have nothing to send, it is not the API that is silent.
   sent.on('timeout', () => sent.writableLength > 0 && sent.destroy(new Error(SILENCE)));
   let thrown: { error: unknown } | undefined;
@@ -78,6 +86,7 @@ const upload = async (sent: ClientRequest, source: AsyncIterable<Uint8Array>): P
 /** Signed requests for objects, to the API at a URL. All throw FilesUnavailable where it cannot be asked. */
 export const createAsk = ({ url, secret }: { url: string; secret: string }) => {
   const base = new URL(url);
+  const toUnavailable = createToUnavailable(base);
   const isTls = base.protocol === 'https:';
   const path = base.pathname.replace(/\/+$/, '');
   const agent = isTls ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
@@ -113,8 +122,10 @@ export const createAsk = ({ url, secret }: { url: string; secret: string }) => {
 
   return {
     ask,
+    /** What breaks an answer off. */
+    toUnavailable,
     upload: (target: string, source: AsyncIterable<Uint8Array>) =>
-      upload(open({ method: 'PUT', target }, false), source),
+      upload(open({ method: 'PUT', target }, false), source, toUnavailable),
     close: () => agent.destroy(),
   };
 };

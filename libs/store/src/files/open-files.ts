@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { FileStore } from './file-store.js';
 import { openHttpFiles } from './http-files.js';
 import { openLocalFiles } from './local-files.js';
@@ -17,6 +18,16 @@ export const parseFilesPlace = (text: string): FilesPlace => {
   throw new Error('must be the path of a folder, or s3://bucket/prefix');
 };
 
+/** BERTH_FILES as a configuration reads it. */
+export const filesPlaceSchema = z.string().transform((text, context) => {
+  try {
+    return parseFilesPlace(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+    return z.NEVER;
+  }
+});
+
 /** Where files are when nobody says where: beside the other data of this machine. */
 export const toOwnFolder = (data_dir = 'data'): FilesPlace => ({ kind: 'folder', folder: join(data_dir, 'files') });
 
@@ -24,7 +35,7 @@ export const toOwnFolder = (data_dir = 'data'): FilesPlace => ({ kind: 'folder',
 export const openFiles = async (place: FilesPlace, readSecret: () => Promise<string>): Promise<FileStore> => {
   if (place.kind === 'folder') return openLocalFiles(place.folder);
   if (place.kind === 'api') return openHttpFiles({ url: place.url, secret: await readSecret() });
-  // It takes most of a second and 25 MB, which only those who keep their files there should pay.
+  // The SDK is large and slow to load: only those who keep their files there should pay for it.
   const { openS3Files } = await import('./s3-files.js');
   const bucket = parseS3Url(place.url);
   if (!bucket) throw new Error(`${place.url} is not s3://bucket/prefix`);

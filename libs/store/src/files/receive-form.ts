@@ -6,6 +6,8 @@ import { type FileStore, FileTooLarge, objectNames } from './file-store.js';
 
 const MAX_FIELD_BYTES = 1024;
 const MAX_FIELDS = 100;
+/** Characters of a field's name in a message. */
+const MAX_SHOWN = 100;
 
 /** What is wrong with the form itself. `part`: a field of text, a file, or the form around them. */
 export class FormError extends Error {
@@ -15,6 +17,13 @@ export class FormError extends Error {
   ) {
     super(message);
     this.name = 'FormError';
+  }
+}
+
+export class FormTooLarge extends Error {
+  constructor(readonly max_bytes: number) {
+    super(`The form is larger than ${max_bytes} bytes`);
+    this.name = 'FormTooLarge';
   }
 }
 
@@ -72,7 +81,7 @@ async function* readLimited(body: AsyncIterable<Uint8Array>, max_bytes: number):
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > max_bytes) throw new FileTooLarge(max_bytes);
+    if (bytes > max_bytes) throw new FormTooLarge(max_bytes);
     yield chunk;
   }
 }
@@ -84,6 +93,9 @@ export const dropReceived = async (
 ): Promise<void> => {
   await Promise.allSettled(received.map(({ object }) => files.remove(object)));
 };
+
+const toNamed = (error: unknown, name: string): unknown =>
+  error instanceof FileTooLarge ? new FileTooLarge(error.max_bytes, name) : error;
 
 /** Takes in what a parser hands out; with the first fault all of it ends. */
 const takeIn = (parser: busboy.Busboy, options: ReceiveOptions<unknown>) => {
@@ -110,12 +122,15 @@ const takeIn = (parser: busboy.Busboy, options: ReceiveOptions<unknown>) => {
     objects.push(object);
     const putting = files.put(object, stream, { signal: stop.signal, max_bytes });
     puts.push(putting.then((written) => ({ name, object, ...written })));
-    putting.catch(fail);
+    putting.catch((error) => fail(toNamed(error, name)));
   };
 
-  parser.on('field', (name, value, { valueTruncated, nameTruncated }) =>
+  parser.on('field', (name, value, { valueTruncated }) =>
     attempt(() => {
-      if (valueTruncated || nameTruncated) throw new FormError('field', `longer than ${MAX_FIELD_BYTES} bytes`);
+      if (valueTruncated) {
+        const field = JSON.stringify(name.slice(0, MAX_SHOWN));
+        throw new FormError('field', `${field} is longer than ${MAX_FIELD_BYTES} bytes`);
+      }
       fields.set(name, value);
       onField?.(name, value);
     }),
@@ -142,7 +157,7 @@ const feed = (parser: busboy.Busboy, chunks: AsyncGenerator<Uint8Array>, signal:
     };
     const refuse = (error: unknown) => end(() => reject(error));
     signal.addEventListener('abort', () => refuse(signal.reason), { once: true });
-    source.on('error', (error) => refuse(error instanceof FileTooLarge ? error : new FormError('form', error.message)));
+    source.on('error', (error) => refuse(error instanceof FormTooLarge ? error : new FormError('form', error.message)));
     parser.on('error', (error) => refuse(new FormError('form', (error as Error).message)));
     parser.on('close', () => end(resolve));
     source.pipe(parser);
@@ -151,14 +166,14 @@ const feed = (parser: busboy.Busboy, chunks: AsyncGenerator<Uint8Array>, signal:
 /**
  * Reads a multipart form as it comes: its files go straight into the store, each under a name of its own, and no more of them is in memory than is
  * under way. All or nothing: where the form is refused, breaks off or is too large, nothing of it is left. The rest of a refused body is not
- * read. Rejects with FormError, FileTooLarge, what the store says, or what the callbacks throw.
+ * read. Rejects with FormError, FormTooLarge, FileTooLarge, what the store says, or what the callbacks throw.
  */
 export const receiveForm = async <Result>(
   { headers, body }: FormSource,
   options: ReceiveOptions<Result>,
 ): Promise<ReceivedForm<Result>> => {
   const { files, max_bytes, onEnd } = options;
-  if (Number(headers['content-length'] ?? 0) > max_bytes) throw new FileTooLarge(max_bytes);
+  if (Number(headers['content-length'] ?? 0) > max_bytes) throw new FormTooLarge(max_bytes);
   const parser = openParser(headers, options.max_files);
   const { fields, puts, objects, fail, signal } = takeIn(parser, options);
   try {

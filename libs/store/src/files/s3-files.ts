@@ -45,18 +45,20 @@ const nameOf = (error: unknown): string => (error instanceof Error ? error.name 
 
 const isMissing = (error: unknown): boolean => statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket';
 
-const toUnavailable = (cause: unknown): FilesUnavailable => {
+const toUnavailable = (bucket: string, cause: unknown): FilesUnavailable => {
   const why = cause instanceof Error ? cause.message || cause.name : String(cause);
-  return new FilesUnavailable(`The S3 store does not take or give this: ${why}`, { cause });
+  return new FilesUnavailable(`The bucket ${bucket} (BERTH_FILES) cannot be read or written: ${why}`, { cause });
 };
 
-const ask = async <T>(work: Promise<T>): Promise<T> => {
-  try {
-    return await work;
-  } catch (error) {
-    throw isMissing(error) ? error : toUnavailable(error);
-  }
-};
+const createAsk =
+  (bucket: string) =>
+  async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      throw isMissing(error) ? error : toUnavailable(bucket, error);
+    }
+  };
 
 const toRange = ({ start, end }: ByteRange): { Range?: string } =>
   start === 0 && end === undefined ? {} : { Range: `bytes=${start}-${end === undefined ? '' : end - 1}` };
@@ -78,7 +80,7 @@ const send = async (client: S3Client, Key: string, Bucket: string, source: Async
   try {
     await upload.done();
   } catch (error) {
-    throw thrown ? thrown.error : toUnavailable(error);
+    throw thrown ? thrown.error : toUnavailable(Bucket, error);
   }
 };
 
@@ -126,8 +128,8 @@ export const openS3Files = ({ bucket: Bucket, prefix }: S3Place, more: S3ClientC
     requireObjectName(name);
     return { Bucket, Key: prefix + name };
   };
-  const sweep = createSweep(client, { bucket: Bucket, prefix });
-  const sweeping = setInterval(sweep, SWEEP_MS).unref();
+  const ask = createAsk(Bucket);
+  const sweeping = setInterval(createSweep(client, { bucket: Bucket, prefix }), SWEEP_MS).unref();
 
   const stat = async (name: string): Promise<StoredObject | undefined> => {
     const found = await ask(client.send(new HeadObjectCommand(toKey(name)))).catch((error) => {
@@ -153,7 +155,9 @@ export const openS3Files = ({ bucket: Bucket, prefix }: S3Place, more: S3ClientC
       if (range.end !== undefined && range.end <= range.start) return readNothing(name);
       const command = new GetObjectCommand({ ...toKey(name), ...toRange(range) });
       try {
-        return toObjectStream((await ask(client.send(command))).Body as Readable, toUnavailable);
+        return toObjectStream((await ask(client.send(command))).Body as Readable, (cause) =>
+          toUnavailable(Bucket, cause),
+        );
       } catch (error) {
         if (isMissing(error)) throw new FileMissing(name);
         // The range begins behind the end.

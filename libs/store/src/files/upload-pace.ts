@@ -9,9 +9,12 @@ export interface Pace {
   while_ms: number;
 }
 
-/** Gives up an upload that waits for its client and gets less than `least_bytes` in a while. Returns what ends the watch. */
+/**
+ * Gives up an upload that waits for its client and gets less than `least_bytes` in a while; one that has come whole waits for nobody but us.
+ * Returns what ends the watch.
+ */
 export const watchPace = (
-  incoming: Pick<IncomingMessage, 'socket' | 'readableLength' | 'destroy'>,
+  incoming: Pick<IncomingMessage, 'socket' | 'readableLength' | 'complete' | 'destroy'>,
   { least_bytes, while_ms }: Pace = { least_bytes: LEAST_BYTES, while_ms: WHILE_MS },
 ): (() => void) => {
   const { socket } = incoming;
@@ -20,7 +23,8 @@ export const watchPace = (
     const came = socket.bytesRead - seen;
     seen = socket.bytesRead;
     // What came and was not read yet: then it is we who are slow.
-    if (came < least_bytes && incoming.readableLength === 0) incoming.destroy(new Error('the body comes too slowly'));
+    if (came >= least_bytes || incoming.readableLength > 0 || incoming.complete) return;
+    incoming.destroy(new Error('the body comes too slowly'));
   }, while_ms);
   return () => clearInterval(look);
 };

@@ -3,9 +3,9 @@ import { promisify } from 'node:util';
 import { crc32, createDeflateRaw, deflateRaw } from 'node:zlib';
 import type { ArtifactFile } from './artifact-manifest.js';
 import type { TakeFile } from './pack-reader.js';
-import { toDescriptor, toDirectoryRecord, toEnd, toLocalHeader, toZipName, type ZipEntry } from './zip-format.js';
+import { toDescriptor, toDirectoryRecord, toEnd, toLocalHeader, toZipNames, type ZipEntry } from './zip-format.js';
 
-/** Whoever makes it has other things to do with its CPUs: this is most of what there is to gain for a third of the time. */
+/** Whoever makes it has other things to do with its CPUs. */
 export const ARCHIVE_LEVEL = 1;
 /** A file of at most so much is deflated in one piece. */
 const SMALL_BYTES = 64 * 1024;
@@ -13,8 +13,8 @@ const CHUNK_BYTES = 64 * 1024;
 
 const deflate = promisify(deflateRaw) as (bytes: Buffer, options: { level: number }) => Promise<Buffer>;
 
-const toEntry = ({ path, bytes, mode, changed_at }: ArtifactFile, offset: number): ZipEntry => ({
-  name: toZipName(path),
+const toEntry = ({ bytes, mode, changed_at }: ArtifactFile, name: Buffer, offset: number): ZipEntry => ({
+  name,
   mode,
   changed_at,
   method: 'deflated',
@@ -61,9 +61,10 @@ async function* writeLarge(entry: ZipEntry, content: AsyncGenerator<Buffer>): As
 
 async function* write(files: ArtifactFile[], take: TakeFile): AsyncGenerator<Buffer> {
   const entries: ZipEntry[] = [];
+  const names = toZipNames(files.map(({ path }) => path));
   let offset = 0;
-  for (const file of files) {
-    const entry = toEntry(file, offset);
+  for (const [i, file] of files.entries()) {
+    const entry = toEntry(file, names[i] as Buffer, offset);
     entries.push(entry);
     const written =
       file.bytes > SMALL_BYTES ? writeLarge(entry, take(file)) : writeSmall(entry, await readWhole(take(file)));

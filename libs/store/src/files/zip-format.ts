@@ -41,8 +41,22 @@ const toRecord = (fields: [number, 2 | 4 | 8][]): Buffer => {
   return record;
 };
 
-/** `C:x` is a file like any other here, and a place on a disk to some who unpack it. */
-export const toZipName = (path: string): Buffer => Buffer.from(path.replace(/^([A-Za-z]):/, '$1_'));
+const DRIVE = /^([A-Za-z]):/;
+
+/**
+ * The names of files, in their order and each once. `C:x` is a file like any other here, and a place on a disk to some who unpack it, so it
+ * becomes `C_x`, or, where there is a `C_x` too, `C_2_x`.
+ */
+export const toZipNames = (paths: string[]): Buffer[] => {
+  const taken = new Set(paths);
+  return paths.map((path) => {
+    let name = path.replace(DRIVE, '$1_');
+    if (name === path) return Buffer.from(path);
+    for (let number = 2; taken.has(name); number += 1) name = path.replace(DRIVE, `$1_${number}_`);
+    taken.add(name);
+    return Buffer.from(name);
+  });
+};
 
 const isWide = ({ bytes }: Pick<ArtifactFile, 'bytes'>): boolean => bytes > MOST_NARROW;
 

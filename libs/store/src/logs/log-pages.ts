@@ -50,7 +50,7 @@ const MOST_REMEMBERED = 4_096;
 const createPlaces = () => {
   const segments = new Map<string, LogSegment>();
   return {
-    take(job_id: string, place: string): LogSegment | undefined {
+    find(job_id: string, place: string): LogSegment | undefined {
       return segments.get(`${job_id} ${place}`);
     },
     note(job_id: string, place: string, segment: LogSegment): void {
@@ -79,7 +79,7 @@ export const createLogPages = ({ scripts, segments, listSegments }: PagesOptions
       : { kind: 'pieces', pieces: (found as RawEntry[]).map(toPiece) };
   };
   const lookAfter = async (job_id: string, place: string, max_bytes: number): Promise<Neighbours> => {
-    const segment = places.take(job_id, place);
+    const segment = places.find(job_id, place);
     return segment ? { kind: 'segment', segment } : look(job_id, 'after', place, max_bytes);
   };
   /** All segments up to a place were there when the first of them was, so the index is read once. */
@@ -103,6 +103,12 @@ export const createLogPages = ({ scripts, segments, listSegments }: PagesOptions
       const page = takeBytes(pieces.slice(from, from + MOST_PIECES), max_bytes);
       places.note(job_id, page.at(-1)?.id ?? place, next.segment);
       return page;
+    },
+
+    /** The id of the last piece; undefined where there is none. */
+    async readEnd(job_id: string): Promise<string | undefined> {
+      const last = await look(job_id, 'before', '', 1);
+      return last.kind === 'segment' ? last.segment.last : last.pieces[0]?.id;
     },
 
     /** Newest first. */

@@ -32,6 +32,12 @@ export interface StoredPiece {
   bytes: Buffer;
 }
 
+/** What a piece takes in the broker beside its bytes, about. */
+const OVERHEAD_BYTES = 64;
+
+/** What a piece counts while it stands in no segment: for where a segment ends, and for how much of a log the broker is given. */
+export const toBrokerBytes = ({ bytes }: { bytes: Uint8Array }): number => bytes.length + OVERHEAD_BYTES;
+
 const CODES: Record<LogStream, string> = { stdout: 'o', stderr: 'e', note: 'n' };
 const STREAMS: Record<string, LogStream> = { o: 'stdout', e: 'stderr' };
 export const ANEW = 'a';

@@ -1,6 +1,6 @@
 import { FilesUnavailable } from '../files/file-store.js';
 import type { LogPages } from './log-pages.js';
-import { END, type StoredPiece, toLost, toPlace, toStream } from './log-piece.js';
+import { END, type StoredPiece, toBrokerBytes, toLost, toPlace, toStream } from './log-piece.js';
 import type { LogSegment } from './log-segment.js';
 
 /** How far an epoch's stored output goes, and what another worker needs to go on from there. */
@@ -11,7 +11,7 @@ export interface StoredPosition {
   pieces: number;
   /** The output was too long, and its end stands there already: nothing more is to be added. */
   complete: boolean;
-  /** How much of it stands in no segment yet. */
+  /** How much of it stands in no segment yet, each piece as `toBrokerBytes` counts it. */
   unsealed_bytes: number;
 }
 
@@ -57,7 +57,7 @@ const createSums = () => {
       for (const one of STREAMS) sums[one] += lost[one] + (one === stream ? bytes.length : 0);
       sums.complete ||= code === END;
       sums.pieces = Math.max(sums.pieces, toPlace(id)[1]);
-      sums.unsealed_bytes += bytes.length;
+      sums.unsealed_bytes += toBrokerBytes({ bytes });
     },
   };
 };

@@ -1,14 +1,12 @@
 import type { Redis } from 'ioredis';
 import type { Keys } from '../keys.js';
 import type { Scripts } from '../scripts.js';
-import { type RawEntry, type StoredPiece, toPiece, toPlace } from './log-piece.js';
+import { type RawEntry, type StoredPiece, toBrokerBytes, toPiece, toPlace } from './log-piece.js';
 import { toSegment } from './log-segment.js';
 import type { SegmentFiles } from './segment-files.js';
 
-/** A segment ends where it has grown to this, raw, */
+/** A segment ends where its pieces have grown to this, as `toBrokerBytes` counts them. */
 const SEGMENT_BYTES = 2 * 1024 * 1024;
-/** where a piece counts as so much beside its bytes. */
-const PIECE_BYTES = 64;
 const PAGE = 32;
 
 export interface LogSealer {
@@ -16,8 +14,8 @@ export interface LogSealer {
   owner: string;
 }
 
-/** `sealed`: so many pieces have left the stream, of so many raw bytes. `empty`: nothing stands there. `stale`: somebody else's, or another was quicker. */
-export type Sealed = { kind: 'sealed'; pieces: number; bytes: number } | { kind: 'empty' } | { kind: 'stale' };
+/** `sealed`: so many bytes, as `toBrokerBytes` counts them, have left the stream. `empty`: nothing stands there. `stale`: somebody else's, or another was quicker. */
+export type Sealed = { kind: 'sealed'; bytes: number } | { kind: 'empty' } | { kind: 'stale' };
 
 /** The pieces at the stream's beginning that make the next segment: of one epoch. */
 const readHead = async (redis: Redis, key: string): Promise<StoredPiece[]> => {
@@ -29,7 +27,7 @@ const readHead = async (redis: Redis, key: string): Promise<StoredPiece[]> => {
       const epoch = head[0] && toPlace(head[0].id)[0];
       if (size >= SEGMENT_BYTES || (epoch !== undefined && epoch !== toPlace(piece.id)[0])) return head;
       head.push(piece);
-      size += piece.bytes.length + PIECE_BYTES;
+      size += toBrokerBytes(piece);
     }
     const last = head.at(-1);
     if (page.length < PAGE || !last) return head;
@@ -54,5 +52,5 @@ export const createSealer =
     const entry = JSON.stringify(segment);
     const reply = await scripts.run('seal', job_id, by?.epoch ?? 0, by?.owner ?? '', first.id, last.id, entry);
     if (reply !== 'sealed') return { kind: 'stale' };
-    return { kind: 'sealed', pieces: pieces.length, bytes: pieces.reduce((sum, { bytes }) => sum + bytes.length, 0) };
+    return { kind: 'sealed', bytes: pieces.reduce((sum, piece) => sum + toBrokerBytes(piece), 0) };
   };

@@ -1,8 +1,8 @@
 import { FileMissing, type FileStore, FilesUnavailable } from '../files/file-store.js';
 import { readWhole } from '../files/read-whole.js';
-import { createKeptReads } from './kept-reads.js';
 import type { StoredPiece } from './log-piece.js';
 import type { LogSegment } from './log-segment.js';
+import { createReadCache } from './read-cache.js';
 import { packSegment, SegmentDamaged, unpackSegment } from './segment-format.js';
 
 /** What is kept of segments that were read, by their raw bytes: readers go on a few pieces at a time, and many read the same. */
@@ -42,7 +42,7 @@ async function* oneChunk(bytes: Buffer): AsyncGenerator<Uint8Array> {
 
 /** Segments in the file store. Without one, writing and reading are as where it is away. */
 export const createSegmentFiles = (files: FileStore | undefined) => {
-  const once = createKeptReads<Unpacked>({
+  const once = createReadCache<Unpacked>({
     most: KEPT_BYTES,
     toSize: ({ pieces }) => pieces.reduce((sum, { bytes }) => sum + bytes.length + PIECE_BYTES, 0),
     isLasting: ({ found }) => found,

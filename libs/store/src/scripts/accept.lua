@@ -1,4 +1,4 @@
--- Accepts a job: idempotency key, quota, dependencies, record, indexes, history and backlog, all or nothing. What it depends on is looked at
+-- Accepts a job: idempotency key, quota, dependencies, inputs, record, indexes, history and backlog, all or nothing. What it depends on is looked at
 -- here, where nothing can end in between. Where that can no longer be met, the job is accepted all the same and ends at once, as it
 -- would have a moment later.
 -- ARGV: prefix, id, created_at, class, centicpus, memory_mb, gpus, priority, format, spec, name, labels (a=1\nb=2),
@@ -7,7 +7,7 @@
 --       users), `hold` or nothing or `never <why>`,
 --       the job that it runs once more, or nothing, then job and condition of each dependency.
 -- Returns {'accepted', how many dependencies are open}, {'cancelled'} (it could never run, and has ended), {'replayed', id, created_at}, {'conflict'},
--- {'no_dependency', its place} or {'over_quota', group, pending jobs, its limit}.
+-- {'no_dependency', its place}, {'no_input', the files that are missing} or {'over_quota', group, pending jobs, its limit}.
 local id, class = ARGV[2], ARGV[4]
 local idempotency, user, shape, bucket = ARGV[13], ARGV[18], ARGV[19], ARGV[20]
 
@@ -15,6 +15,7 @@ local refusal = find_submission(id, idempotency, ARGV[14]) or find_over_quota(cl
 if refusal then return refusal end
 local never = string.match(ARGV[21], '^never (.*)$')
 local missing, open, unmet = look_at_dependencies(user, ARGV, 23)
+missing = missing or take_inputs(user, id, ARGV[10])
 if missing then return missing end
 
 if idempotency ~= '' then

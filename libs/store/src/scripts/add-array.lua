@@ -3,7 +3,7 @@
 --       body hash, key lifetime in s, how long each job may be pending in ms, or nothing, user, shape, `*` where the class orders priority
 --       across users, size, max_running or nothing, window, how many dependencies, job and condition of each, the values as a JSON list.
 -- Returns {'accepted', how many dependencies are open}, {'cancelled'}, {'replayed', id, created_at}, {'conflict'}, {'no_dependency', its
--- place} or {'over_quota', group, pending jobs, its limit}.
+-- place}, {'no_input', the files that are missing} or {'over_quota', group, pending jobs, its limit}.
 local id, class, user, shape, bucket = ARGV[2], ARGV[4], ARGV[16], ARGV[17], ARGV[18]
 local key, at = array_key(id), now_ms()
 local refusal = find_submission(id, ARGV[12], ARGV[13]) or find_over_quota(class, bucket ~= '' and bucket or user, shape)
@@ -12,6 +12,7 @@ local after_end = 22 + 2 * tonumber(ARGV[22])
 local after = {}
 for i = 23, after_end do after[#after + 1] = ARGV[i] end
 local missing, open, unmet = look_at_dependencies(user, after, 1)
+missing = missing or take_inputs(user, id, ARGV[9])
 if missing then return missing end
 
 if ARGV[12] ~= '' then

@@ -7,8 +7,6 @@
 --   file_bytes                 hash by user: bytes of all uploads
 
 local FILE_FIELDS = { 'object', 'bytes', 'name', 'created_at', 'used_at', 'removing' }
--- A job that was not there yet when it took its files is in the record soon after, or never.
-local ACCEPTED_WITHIN_MS = 60000
 local LOOKED_AT_A_TIME = 1000
 
 local function file_key(user, sha256) return prefix .. ':file:' .. user .. ':' .. sha256 end
@@ -20,19 +18,18 @@ local function touch_file(user, sha256, at)
   redis.call('ZADD', prefix .. ':files', at, sha256 .. ':' .. user)
 end
 
-local function is_over(id, taken_at, at)
+local function is_over(id)
   local state = redis.call('HGET', job_key(id), 'state')
   if state then return TERMINAL[state] end
   local array = redis.call('HMGET', array_key(id), 'created_at', 'finished_at')
-  if array[1] then return array[2] end
-  return at - taken_at > ACCEPTED_WITHIN_MS
+  return not array[1] or array[2]
 end
 
--- Drops those of these members that have ended. Returns whether one has not.
-local function drop_over(key, members, at)
-  for i = 1, #members, 2 do
-    if not is_over(members[i], tonumber(members[i + 1]), at) then return true end
-    redis.call('ZREM', key, members[i])
+-- Drops those of these jobs and arrays that have ended. Returns whether one has not.
+local function drop_over(key, ids)
+  for _, id in ipairs(ids) do
+    if not is_over(id) then return true end
+    redis.call('ZREM', key, id)
   end
   return false
 end
@@ -43,17 +40,17 @@ local function need_file(user, sha256, id, at)
   local count = redis.call('ZCARD', key)
   for _, step in ipairs(count > 0 and { 0, 1, 7 } or {}) do
     local rank = (at * step) % count
-    drop_over(key, redis.call('ZRANGE', key, rank, rank, 'WITHSCORES'), at)
+    drop_over(key, redis.call('ZRANGE', key, rank, rank))
   end
   redis.call('ZADD', key, at, id)
 end
 
 -- True, false, or nil where only more looks can tell.
-local function is_needed(user, sha256, at)
+local function is_needed(user, sha256)
   local key = file_key(user, sha256) .. ':jobs'
-  local members = redis.call('ZRANGE', key, 0, LOOKED_AT_A_TIME - 1, 'WITHSCORES')
-  if drop_over(key, members, at) then return true end
-  if #members == 2 * LOOKED_AT_A_TIME then return nil end
+  local ids = redis.call('ZRANGE', key, 0, LOOKED_AT_A_TIME - 1)
+  if drop_over(key, ids) then return true end
+  if #ids == LOOKED_AT_A_TIME then return nil end
   return false
 end
 
@@ -66,7 +63,7 @@ local function forget_file(user, sha256, file)
 end
 
 -- Which of these files (from place `first` on) are not there or on their way out; where none is, all are in use from now on, and needed
--- by the job or array `id` until that has ended. `id` may be ''.
+-- by the job or array `id`, if one is given, until that has ended.
 local function take_files(user, id, files, first)
   local missing, at = {}, now_ms()
   for i = first, #files do
@@ -75,7 +72,20 @@ local function take_files(user, id, files, first)
   end
   for i = first, #missing == 0 and #files or 0 do
     touch_file(user, files[i], at)
-    if id ~= '' then need_file(user, files[i], id, at) end
+    if id then need_file(user, files[i], id, at) end
   end
   return missing
+end
+
+-- Takes what a job or array with this spec takes in, in the step that makes it or runs it again: whoever is refused has taken nothing.
+-- Returns {'no_input', the files that are missing}, or nil.
+local function take_inputs(user, id, spec)
+  if not string.find(spec, '"inputs":[', 1, true) then return nil end
+  local files, seen = {}, {}
+  for _, input in ipairs(cjson.decode(spec).inputs or {}) do
+    if not seen[input.file_id] then files[#files + 1] = input.file_id end
+    seen[input.file_id] = true
+  end
+  local missing = take_files(user, id, files, 1)
+  if #missing > 0 then return { 'no_input', unpack(missing) } end
 end

@@ -13,8 +13,7 @@ local function leave_array(id, array, index)
 end
 
 local function note_archived(id, created_at, keyed_s)
-  local newest = prefix .. ':archived:newest'
-  if id > (redis.call('GET', newest) or '') then redis.call('SET', newest, id) end
+  note_newest_archived(id)
   local left_s = math.ceil(created_at / 1000) + (keyed_s or SENT_AGAIN_S) - math.floor(now_ms() / 1000)
   if left_s > 0 then redis.call('SET', prefix .. ':archived:' .. id, created_at, 'EX', left_s) end
 end

@@ -5,7 +5,7 @@ local user, sha256 = ARGV[2], ARGV[3]
 local file, at = redis.call('HMGET', file_key(user, sha256), unpack(FILE_FIELDS)), now_ms()
 if file[1] ~= ARGV[4] or (ARGV[5] ~= '' and file[5] ~= ARGV[5]) then return 'changed' end
 if file[6] then return 'marked' end
-local needed = is_needed(user, sha256, at)
+local needed = is_needed(user, sha256)
 if needed == nil then return 'again' end
 if needed then return 'needed' end
 redis.call('HSET', file_key(user, sha256), 'removing', at)

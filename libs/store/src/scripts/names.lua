@@ -10,6 +10,12 @@ end
 
 local function job_key(id) return prefix .. ':job:' .. id end
 
+-- That a job is in the archive, for readers that ask whether what they look for can be there. Only ever a newer one.
+local function note_newest_archived(id)
+  local key = prefix .. ':archived:newest'
+  if id > (redis.call('GET', key) or '') then redis.call('SET', key, id) end
+end
+
 -- The parts of a shape, with its extras: g (GPUs), s (labels), r, d (places), q (groups). See toShapeText in placement.ts.
 local function shape_parts(shape)
   local centicpus, memory_mb, timeout, extras = string.match(shape, '^(%d+),(%d+),(%d+),?(.*)$')

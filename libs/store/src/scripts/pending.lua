@@ -18,10 +18,14 @@ end
 
 -- Many queues have the same few shapes.
 local hashes = {}
-local function queue_key(class, bucket, shape)
-  hashes[shape] = hashes[shape] or redis.sha1hex(shape)
-  return prefix .. ':queue:' .. class .. ':' .. bucket .. ':' .. hashes[shape]
+local function hash_of(shape)
+  local found = hashes[shape]
+  if found then return found end
+  hashes[shape] = redis.sha1hex(shape)
+  return hashes[shape]
 end
+local function queues_of(class, bucket) return prefix .. ':queue:' .. class .. ':' .. bucket .. ':' end
+local function queue_key(class, bucket, shape) return queues_of(class, bucket) .. hash_of(shape) end
 
 -- Wakes workers that found nothing for them in a class: a few at a time, as each will look for all that there is.
 local function wake_hungry(class, count)

@@ -5,7 +5,13 @@
 -- reader longer than all the rest. What Redis gives as text stays text: JSON has too few digits here for scores.
 local ask = cjson.decode(ARGV[2])
 local FIELDS = { 'state', 'class', 'user', 'bucket', 'shape', 'priority', 'created_at', 'hold', 'due_at', 'held_due_at', 'after_left' }
-local RUNNING_FIELDS = { 'shape', 'class', 'user', 'bucket', 'gpu_uuids', 'started_at', 'claimed_at' }
+-- Of running jobs the id, shape, class, user, bucket, uuids of GPUs, started_at and claimed_at, read by the server without a call for each.
+local RUNNING_FIELDS = { 'GET', '#' }
+for _, field in ipairs({ 'shape', 'class', 'user', 'bucket', 'gpu_uuids', 'started_at', 'claimed_at' }) do
+  RUNNING_FIELDS[#RUNNING_FIELDS + 1] = 'GET'
+  RUNNING_FIELDS[#RUNNING_FIELDS + 1] = job_key('*') .. '->' .. field
+end
+local RUNNING_WIDTH = #RUNNING_FIELDS / 2
 local at = now_ms()
 local job = ask.job ~= '' and redis.call('HMGET', job_key(ask.job), unpack(FIELDS)) or {}
 local own_queue = job[1] and queue_key(job[2], job[4] or job[3], job[5])
@@ -47,14 +53,12 @@ local function note(class, bucket, shape)
   if has_quotas then note_groups(class, bucket, extras) end
 end
 
--- Of the jobs on an engine as many as there is room for: of each its fields, and its id at their end.
-local function read_running(ids, room)
-  local jobs = {}
-  for i = 1, math.min(#ids, room) do
-    local fields = redis.call('HMGET', job_key(ids[i]), unpack(RUNNING_FIELDS))
-    if fields[1] and fields[2] and fields[3] then note(fields[2], fields[4] or fields[3], fields[1]) end
-    fields[#RUNNING_FIELDS + 1] = ids[i]
-    jobs[i] = fields
+-- Of the jobs on an engine as many as there is room for, as one flat list.
+local function read_running(key, room)
+  local jobs = redis.call('SORT', key, 'BY', 'nosort', 'LIMIT', 0, room, unpack(RUNNING_FIELDS))
+  for i = 1, #jobs, RUNNING_WIDTH do
+    local shape, class, user, bucket = jobs[i + 1], jobs[i + 2], jobs[i + 3], jobs[i + 4]
+    if shape and class and user then note(class, bucket or user, shape) end
   end
   return jobs
 end
@@ -69,12 +73,11 @@ local function read_engines(beats)
   end
   for name, last_beat in pairs(last_beats) do
     local key = prefix .. ':engine:' .. name
-    local running = redis.call('SMEMBERS', key .. ':running')
-    local jobs = at - last_beat <= ask.lost_after_ms and read_running(running, room) or {}
-    room = room - #jobs
+    local jobs = at - last_beat <= ask.lost_after_ms and room > 0 and read_running(key .. ':running', room) or {}
+    room = room - #jobs / RUNNING_WIDTH
     engines[name] = {
       redis.call('HMGET', key .. ':reserved', 'centicpus', 'memory_mb', 'gpus'), redis.call('HGETALL', key .. ':gpus'),
-      redis.call('HGETALL', key .. ':reservation'), running, jobs,
+      redis.call('HGETALL', key .. ':reservation'), redis.call('SMEMBERS', key .. ':running'), jobs,
     }
     local reserved_for = redis.call('HGET', key .. ':reservation', 'job')
     local waits = reserved_for and redis.call('HMGET', job_key(reserved_for), 'class', 'user', 'bucket')
@@ -86,11 +89,11 @@ end
 -- Of the queues of these shapes how many jobs there are, and of those whose jobs are named, the shape's number and the first of them. Few and
 -- flat tables: a thousand small ones take longer to write than to find out what is in them.
 local function read_bucket(class, user, shapes)
-  local counts, heads, depth = {}, {}, ask.depth
+  local counts, heads, depth, queues = {}, {}, ask.depth, queues_of(class, user)
   if depth == 0 and (user == '*' or user == own_user or user == own_bucket or named[class .. '|' .. user]) then depth = 1 end
   if #shapes > 0 then note(class, user, '') end
   for i, shape in ipairs(shapes) do
-    local key = queue_key(class, user, shape)
+    local key = queues .. hash_of(shape)
     if string.find(shape, '{', 1, true) then note(class, user, shape) end
     counts[i] = redis.call('ZCARD', key)
     local named_here = key == own_queue and ask.own_depth or depth

@@ -125,6 +125,7 @@ local function settle(id, type, at, ended)
   if cause ~= '' then data = data .. ',"cause":"' .. cause .. '"' end
   if ended.exit_code ~= '' then data = data .. ',"exit_code":' .. ended.exit_code end
   if type == 'retried' then data = data .. ',"due_at":' .. (at + ended.delay_ms) end
+  if type == 'released' and ended.message ~= '' then data = data .. ',"message":' .. cjson.encode(ended.message) end
   local to, present = transition(id, type, at, data .. '}')
   if not to then return nil, present end
 

@@ -1,4 +1,4 @@
-interface KeptReadsOptions<T> {
+interface ReadCacheOptions<T> {
   /** What is kept together, in the measure of `toSize`; what was used last stays longest. */
   most: number;
   toSize: (value: T) => number;
@@ -7,7 +7,7 @@ interface KeptReadsOptions<T> {
 }
 
 /** Remembers what was read, for all who read the same: what is being read is read once, and what does not change is kept for a while. */
-export const createKeptReads = <T>({ most, toSize, isLasting }: KeptReadsOptions<T>) => {
+export const createReadCache = <T>({ most, toSize, isLasting }: ReadCacheOptions<T>) => {
   const reading = new Map<string, Promise<T>>();
   /** In the order of last use. */
   const kept = new Map<string, { value: T; size: number }>();
