@@ -9,7 +9,7 @@ import {
 } from '@berth/store';
 import pg from 'pg';
 import { type Kept, toArchivedJob } from './archived-job.js';
-import { isAway, NewerHistoryError, toHistoryError } from './errors.js';
+import { isAway, toHistoryError } from './errors.js';
 import { listJobs, type Slice, toListQuery } from './list-jobs.js';
 import { migrate } from './migrate.js';
 import { readUsage, type UsageQuestion, type UsageSum } from './read-usage.js';
@@ -108,7 +108,7 @@ export const openHistory = async (options: HistoryOptions): Promise<History> => 
   };
 
   await prepare().catch(async (error) => {
-    if (!(error instanceof NewerHistoryError) && isAway(error)) return options.onError(error);
+    if (isAway(error)) return options.onError(error);
     await pool.end();
     throw error;
   });

@@ -14,10 +14,10 @@ interface Query {
   values: unknown[];
 }
 
-/** A job has finished after it was made, by two machines' clocks. */
+/** An id has the time of an API's clock, an end that of Redis: so much may the end lie before the id. */
 const CLOCKS_MS = 3_600_000;
 
-/** An id that no job comes before or after. */
+/** Between which ids all lie that match, `from` included and `before` not. Undefined: no bound. */
 const toBounds = (
   filter: JobFilter,
   { before, from }: Slice,

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { NewerHistoryError } from './errors.js';
 import { MIGRATIONS } from './migrations.js';
-import { inTransaction } from './transaction.js';
+import { inTransaction, withPatience } from './transaction.js';
 
 /** An index of many rows takes its time. */
 const LIMIT_MS = 3_600_000;
@@ -23,10 +23,8 @@ const readVersion = async (client: PoolClient, schema: string): Promise<number> 
  */
 export const migrate = (pool: Pool, schema: string, migrations = MIGRATIONS): Promise<number> =>
   inTransaction(pool, async (client) => {
-    await client.query(`SET LOCAL statement_timeout = ${LIMIT_MS}`);
-    const patient = { query_timeout: LIMIT_MS } as object;
-    const lock = 'SELECT pg_advisory_xact_lock(hashtext($1))';
-    await client.query({ text: lock, values: [`berth migrations of ${schema}`], ...patient });
+    const query = await withPatience(client, LIMIT_MS);
+    await query('SELECT pg_advisory_xact_lock(hashtext($1))', [`berth migrations of ${schema}`]);
     const version = await readVersion(client, schema);
     if (version > migrations.length) {
       throw new NewerHistoryError(
@@ -36,7 +34,7 @@ export const migrate = (pool: Pool, schema: string, migrations = MIGRATIONS): Pr
     }
     const due = migrations.slice(version);
     for (const [i, text] of due.entries()) {
-      await client.query({ text, ...patient });
+      await query(text);
       await client.query('INSERT INTO migrations (version) VALUES ($1)', [version + i + 1]);
     }
     return due.length;

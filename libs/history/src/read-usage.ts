@@ -1,5 +1,6 @@
 import type { Consumption } from '@berth/domain';
 import type { Pool } from 'pg';
+import { inTransaction } from './transaction.js';
 
 export const USAGE_KEYS = ['user', 'class', 'node'] as const;
 export type UsageKey = (typeof USAGE_KEYS)[number];
@@ -22,8 +23,8 @@ export interface UsageSum extends Consumption {
 const COLUMNS = { user: 'user_name', class: 'class', node: 'node' } as const;
 const SUMS = ['attempts', 'run_ms', 'cpu_ms', 'cpu_reserved_ms', 'memory_mb_ms', 'gpu_ms'] as const;
 
-/** Adds up what is archived, but for the jobs `besides`. */
-export const readUsage = async (
+/** Adds up what is archived, but for the jobs `besides`, which may be thousands. */
+export const readUsage = (
   pool: Pool,
   schema: string,
   { by, from, to, user }: UsageQuestion,
@@ -33,9 +34,12 @@ export const readUsage = async (
   const sums = SUMS.map((name) => `sum(${name})::float8 AS ${name}`).join(', ');
   const text =
     `SELECT ${COLUMNS[by]} AS key, ${jobs}::float8 AS jobs, ${sums} FROM ${schema}.job_usage ` +
-    'WHERE finished_at >= $1 AND finished_at < $2 AND NOT (id = ANY ($3::uuid[]))' +
+    'WHERE finished_at >= $1 AND finished_at < $2 ' +
+    'AND NOT EXISTS (SELECT 1 FROM unnest($3::uuid[]) AS besides (id) WHERE besides.id = job_usage.id)' +
     `${by === 'node' ? " AND node <> ''" : ''}${user === undefined ? '' : ' AND user_name = $4'} GROUP BY 1`;
   const values = [new Date(from), new Date(to), besides, ...(user === undefined ? [] : [user])];
-  const { rows } = await pool.query<UsageSum>({ text, values });
-  return rows;
+  return inTransaction(pool, async (client) => {
+    await client.query('SET LOCAL enable_hashjoin TO on');
+    return (await client.query<UsageSum>({ text, values })).rows;
+  });
 };

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { type Kept, toArchivedJob } from './archived-job.js';
-import { inTransaction } from './transaction.js';
+import { toText } from './save-jobs.js';
+import { inTransaction, withPatience } from './transaction.js';
 
 /** Which jobs: those that finished before then (Unix ms), of one user or class, or of all but some. */
 export interface ArchiveCut {
@@ -17,7 +18,7 @@ export interface FinishedJob {
   finished_at: number;
 }
 
-/** Of a walk over all that is kept, say. */
+/** What is left of all users but some may be far down the index of ends: the walk to it may pass all that is archived. */
 const LIMIT_MS = 60_000;
 
 /** Oldest end first, up to `limit`; after `after`. */
@@ -44,9 +45,8 @@ export const findFinished = (
     `SELECT id, finished_at FROM ${schema}.jobs WHERE ${conditions.join(' AND ')} ` +
     `ORDER BY finished_at, id LIMIT ${limit}`;
   return inTransaction(pool, async (client) => {
-    await client.query(`SET LOCAL statement_timeout = ${LIMIT_MS}`);
-    const patient = { query_timeout: LIMIT_MS } as object;
-    const { rows } = await client.query<{ id: string; finished_at: Date }>({ text, values, ...patient });
+    const query = await withPatience(client, LIMIT_MS);
+    const { rows } = await query<{ id: string; finished_at: Date }>(text, values);
     return rows.map(({ id, finished_at }) => ({ job_id: id, finished_at: finished_at.getTime() }));
   });
 };
@@ -74,7 +74,7 @@ export const removeJobs = (pool: Pool, schema: string, job_ids: string[]): Promi
     );
     const labelled = found.flatMap(({ id, record }) => {
       const labels = toArchivedJob({ job_id: id, output_here: false, ...record })?.labels ?? [];
-      return labels.map((label) => ({ id, label: label.replaceAll('\0', '') }));
+      return labels.map((label) => ({ id, label: toText(label) }));
     });
     const values = [ids, labelled.map(({ label }) => label), labelled.map(({ id }) => id)];
     return (await client.query({ text: toDelete(schema), values })).rows[0].removed;

@@ -3,7 +3,7 @@ import type { ArchivedJob } from './archived-job.js';
 import { inTransaction } from './transaction.js';
 
 /** Text of PostgreSQL cannot hold the character 0. The record can, and is what is shown. */
-const toText = (text: string | null | undefined): string | null => text?.replaceAll('\0', '') ?? null;
+export const toText = (text: string | null | undefined): string | null => text?.replaceAll('\0', '') ?? null;
 const toTime = (ms: number | null): Date | null => (ms === null ? null : new Date(ms));
 
 const toJobColumns = (jobs: ArchivedJob[]): unknown[][] => [
