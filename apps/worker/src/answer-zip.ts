@@ -1,15 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { createPackReader, FileMissing, type FileStore, readListing, toZip } from '@berth/store';
+import { createPackReader, FileMissing, type FileStore, type OutputNames, readListing, toZip } from '@berth/store';
 
 /** A client that takes nothing for so long, though something waits for it, is let go. */
 const STALLED_MS = 60_000;
-
-/** Names of objects. */
-export interface PackNames {
-  pack: string;
-  manifest: string;
-}
 
 const HEADERS = { 'content-type': 'application/zip', 'content-disposition': 'attachment; filename="output.zip"' };
 
@@ -36,7 +30,7 @@ const letGoWhenStalled = (outgoing: ServerResponse): void => {
 /** Answers with the files of a pack as a zip, made while it is sent. Undefined where they are gone. */
 export const answerZip = async (
   files: FileStore,
-  { pack: name, manifest }: PackNames,
+  { pack: name, manifest }: OutputNames,
   { method, outgoing }: { method: string; outgoing: ServerResponse },
 ): Promise<Response | undefined> => {
   if (method === 'HEAD') return (await files.stat(manifest)) && new Response(null, { headers: HEADERS });

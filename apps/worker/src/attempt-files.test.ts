@@ -172,7 +172,10 @@ describe('inputs of an attempt', () => {
     await vi.advanceTimersByTimeAsync(65_000);
     vi.useRealTimers();
     await ended;
-    expect(settled(rig.record.settlements).type).toBe('released');
+    expect(settled(rig.record.settlements)).toMatchObject({
+      type: 'released',
+      message: expect.stringContaining('file store'),
+    });
     expect(rig.engine.containers.size).toBe(0);
   });
 

@@ -37,8 +37,8 @@ export const findJobInputs = async (hold: Hold, { jobFiles, log }: AttemptContex
 };
 
 /** Says whether the store may be asked once more, when it does not answer. */
-export const createPatience = (limit_ms = PATIENCE_MS) => {
-  const until = performance.now() + limit_ms;
+export const createPatience = () => {
+  const until = performance.now() + PATIENCE_MS;
   return () => performance.now() < until;
 };
 
@@ -86,7 +86,8 @@ export const toPlayedWithoutInputs = (error: unknown): Played | undefined => {
     return { outcome: { kind: 'start_failed', message: error.message, exit_code: null }, evidence: null };
   }
   if (error instanceof FilesUnavailable) {
-    return { outcome: { kind: 'engine_restarted', message: error.message }, evidence: null, unbegun: true };
+    const message = 'the file store, where its inputs are, was away';
+    return { outcome: { kind: 'engine_restarted', message }, evidence: null, unbegun: true };
   }
   return undefined;
 };

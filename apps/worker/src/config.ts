@@ -12,19 +12,11 @@ import {
   type ResourceClass,
   resourceClassesSchema,
 } from '@berth/domain';
-import { type FilesPlace, parseFilesPlace, toOwnFolder, toRedisUrl } from '@berth/store';
+import { type FilesPlace, filesPlaceSchema, toOwnFolder, toRedisUrl } from '@berth/store';
 import { z } from 'zod';
 import { readGpuList } from './inventory.js';
 
 const count = z.coerce.number().int().positive();
-const filesPlace = z.string().transform((text, context) => {
-  try {
-    return parseFilesPlace(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as Error).message });
-    return z.NEVER;
-  }
-});
 const place = z.string().regex(/^[^\p{Cc}\p{Cs}]{1,128}$/u, 'must be 1 to 128 printable characters');
 
 /** Every environment variable that a worker reads; README's table says what each is for. */
@@ -59,7 +51,7 @@ const environmentSchema = z.object({
   BERTH_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   BERTH_RUN_DIR: z.string().optional(),
   BERTH_DATA_DIR: z.string().optional(),
-  BERTH_FILES: filesPlace.optional(),
+  BERTH_FILES: filesPlaceSchema.optional(),
   BERTH_URL: z.url({ protocol: /^https?$/, error: 'must be http://host:port or https://host' }).optional(),
   DOCKER_HOST: z.string().optional(),
 });

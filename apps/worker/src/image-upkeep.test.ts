@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createImageUpkeep, notingUses } from './image-upkeep.js';
 import type { ContainerRuntime } from './runtime/container-runtime.js';
 
@@ -7,7 +7,10 @@ const HOUR_MS = 3600_000;
 const NOW = 100 * HOUR_MS;
 
 /** A disk of 1000 MB on which each image takes 100, with ages in hours. */
-const openMachine = (ages: Record<string, number>, replies: Record<string, 'in_use' | 'kept'> = {}) => {
+const openMachine = (
+  ages: Record<string, number>,
+  { replies = {}, blind = false }: { replies?: Record<string, 'in_use' | 'kept'>; blind?: boolean } = {},
+) => {
   const images = new Map(Object.entries(ages).map(([image, hours]) => [image, NOW - hours * HOUR_MS]));
   const asked: string[] = [];
   const upkeep = createImageUpkeep({
@@ -30,7 +33,7 @@ const openMachine = (ages: Record<string, number>, replies: Record<string, 'in_u
       },
     },
     engine: 'e',
-    readDisk: async () => ({ total_mb: 1000, free_mb: 1000 - 100 * images.size }),
+    readDisk: async () => (blind ? null : { total_mb: 1000, free_mb: 1000 - 100 * images.size }),
     percent: 85,
     defaultImage: 'default',
     now: () => NOW,
@@ -50,17 +53,22 @@ describe('images of jobs', () => {
 
   it('stay where they are in use, were used just now, or are the default', async () => {
     const others = { busy: 9, default: 8, local: 7, old: 6, now: 0.1, b: 0.1, c: 0.1, d: 0.1, e: 0.1, f: 0.1 };
-    const { upkeep, asked } = openMachine(others, { busy: 'in_use', local: 'kept' });
+    const { upkeep, asked } = openMachine(others, { replies: { busy: 'in_use', local: 'kept' } });
     expect(await upkeep()).toEqual(['old']);
     expect(asked).toEqual(['busy', 'local', 'old']);
   });
 
   it('stay while the disk has room, or cannot be seen', async () => {
     expect(await openMachine({ a: 9, b: 9 }).upkeep()).toEqual([]);
+    const full = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`i${i}`, 10 - i]));
+    expect(await openMachine(full).upkeep()).toEqual(['i0', 'i1']);
+    expect(await openMachine(full, { blind: true }).upkeep()).toEqual([]);
   });
 });
 
 it('a use is noted before the image is looked for, and waits for a removal that is under way', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
   const said: string[] = [];
   let looks = 0;
   const runtime = {
@@ -80,6 +88,8 @@ it('a use is noted before the image is looked for, and waits for a removal that 
       return looks < 2;
     },
   };
-  await notingUses(runtime, uses, { engine: 'e', now: () => 1 }).resolveImage('a');
+  const resolving = notingUses(runtime, uses, { engine: 'e', now: () => 1 }).resolveImage('a');
+  await vi.runAllTimersAsync();
+  await resolving;
   expect(said).toEqual(['note', 'look', 'look', 'resolve']);
 });

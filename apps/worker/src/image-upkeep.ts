@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { WorkerContext } from './context.js';
 import { isHere, readDiskSpace } from './inventory.js';
 import type { ContainerRuntime } from './runtime/container-runtime.js';
-import { every } from './waiting.js';
+import { every, pause } from './waiting.js';
 
 const PERIOD_MS = 60_000;
 /** A job may be about to create its container. */
@@ -76,7 +76,7 @@ export const notingUses = (
   async resolveImage(image) {
     let going = await uses.note(engine, image, now()).catch(() => false);
     while (going) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await pause(LOOK_MS);
       going = await uses.isGoing(engine, image).catch(() => false);
     }
     return runtime.resolveImage(image);

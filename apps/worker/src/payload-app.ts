@@ -6,14 +6,16 @@ import {
   FilesUnavailable,
   FileTooLarge,
   FormError,
+  FormTooLarge,
   isUnavailable,
   MAX_JOB_NUMBER,
+  type OutputNames,
   UploadsFull,
   watchPace,
 } from '@berth/store';
 import { type Context, Hono } from 'hono';
 import type { Logger } from 'pino';
-import { answerZip, type PackNames } from './answer-zip.js';
+import { answerZip } from './answer-zip.js';
 import { noteUpload } from './arrival.js';
 import { readCpuLoad } from './cpu-load.js';
 import { findPack, type Payload, type Payloads } from './payloads.js';
@@ -31,16 +33,30 @@ type PayloadContext = Context<RunnerEnv>;
 type Status = 200 | 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503;
 
 /** The bytes that came are not sent back: `input` is empty. Where it runs, and as which process, is nobody's to know. */
+const toBody = (id: number, state: ServiceState) => {
+  const killed = state === 'Killed';
+  return { id, input: {}, status: state, loc: '', pid: 0, killed };
+};
+
 const answer = (c: PayloadContext, status: Status, id = 0, state: ServiceState = 'Unknown'): Response =>
-  c.json({ id, input: {}, status: state, loc: '', pid: 0, killed: state === 'Killed' }, status);
+  c.json(toBody(id, state), status);
+
+/** Of its files all were there a moment ago: whose removal came in between may send them again. */
+const TRY_AGAIN: ReadonlySet<string> = new Set(['unavailable', 'input_not_found']);
 
 const toStatus = (error: unknown): Status => {
-  if (error instanceof FormError || error instanceof FileTooLarge) return 400;
+  if (error instanceof FormError || error instanceof FormTooLarge || error instanceof FileTooLarge) return 400;
   if (error instanceof UploadsFull) return 429;
   if (error instanceof FilesUnavailable || isUnavailable(error)) return 503;
   if (!(error instanceof AppError)) return 500;
   if (error.code === 'over_quota') return 429;
-  return error.code === 'unavailable' ? 503 : 400;
+  return TRY_AGAIN.has(error.code) ? 503 : 400;
+};
+
+/** What the client can act on, in words. */
+const findReason = (error: unknown): string | undefined => {
+  const isTheirs = [AppError, FormError, FormTooLarge, FileTooLarge, UploadsFull].some((kind) => error instanceof kind);
+  return isTheirs ? (error as Error).message : undefined;
 };
 
 /** From here on the body may take as long as it likes to come, as long as it comes. */
@@ -58,7 +74,7 @@ type Use = (c: PayloadContext, payload: Payload) => Promise<Response>;
 
 const createSendZip =
   (files: FileStore) =>
-  async (c: PayloadContext, names: PackNames | undefined): Promise<Response | undefined> =>
+  async (c: PayloadContext, names: OutputNames | undefined): Promise<Response | undefined> =>
     names && answerZip(files, names, { method: c.req.method, outgoing: c.env.outgoing as ServerResponse });
 
 const guard = (app: Hono<RunnerEnv>, options: RunnerAuthOptions): void => {
@@ -120,7 +136,8 @@ export const createPayloadApp = (options: PayloadAppOptions): Hono<RunnerEnv> =>
   app.onError((err, c) => {
     const status = toStatus(err);
     if (status === 500) log.error({ err }, 'a request met a bug');
-    return answer(c, status);
+    else log.info({ status, reason: err.message }, 'a payload was refused');
+    return c.json({ ...toBody(0, 'Unknown'), message: findReason(err) }, status);
   });
   return app;
 };

@@ -19,13 +19,13 @@ import {
   type JobRecord,
   keepReceived,
   type NewJob,
+  type OutputNames,
   objectNames,
   type ReceivedFile,
   receiveForm,
   type Store,
 } from '@berth/store';
 import type { Logger } from 'pino';
-import type { PackNames } from './answer-zip.js';
 import type { RunningWorker } from './worker.js';
 
 const MAX_BYTES = 2 * 1024 ** 3;
@@ -75,10 +75,10 @@ const toNewJob = (user: string, received: ReceivedFile[], options: PayloadsOptio
 };
 
 /** Where all that it left is kept. Undefined: it has left nothing. */
-export const findPack = ({ job }: Payload): PackNames | undefined => {
+export const findPack = ({ job }: Payload): OutputNames | undefined => {
   const epoch = job?.attempts.findLast(({ artifacts }) => artifacts)?.artifacts?.epoch;
   if (!job || epoch === undefined) return undefined;
-  return { pack: objectNames.pack(job.job_id, epoch), manifest: objectNames.manifest(job.job_id, epoch) };
+  return objectNames.outputs(job.job_id, epoch);
 };
 
 /** Accepts a payload, and claims it for this worker at once; where it has no room, any machine may run it. */
@@ -91,10 +91,6 @@ const createAccept = (options: PayloadsOptions) => {
   return async (user: string, received: ReceivedFile[]): Promise<Payload> => {
     const job = toNewJob(user, received, options);
     const job_id = createJobId(Date.now());
-    const file_ids = received.map(({ sha256 }) => sha256);
-    if ((await store.uploads.touch(user, file_ids, job_id)).length > 0) {
-      throw new AppError('unavailable', 'The files were removed meanwhile. Submit again.');
-    }
     const id = await store.numbers.give({ job_id, user });
     const accepting = store.jobs.accept({ ...job, job_id, request: { ...job.request, id } });
     const { ended } = await accepting.catch(async (error) => {
@@ -135,13 +131,12 @@ export const createPayloads = (options: PayloadsOptions) => {
     },
 
     /** Where what it has written so far is kept for a while. Undefined: nobody can look into it. */
-    async findLivePack({ job }: Payload): Promise<PackNames | undefined> {
+    async findLivePack({ job }: Payload): Promise<OutputNames | undefined> {
       if (job?.state !== 'running') return undefined;
       const { job_id } = job;
       const found = await store.partials.request(job_id);
       if (typeof found === 'string') return undefined;
-      const { part } = found;
-      return { pack: objectNames.partialPack(job_id, part), manifest: objectNames.partialManifest(job_id, part) };
+      return objectNames.partialOutputs(job_id, found.part);
     },
 
     /** False: it has ended already, in another way. */

@@ -1,4 +1,4 @@
-import { FilesUnavailable, type LogPiece, type Sealed } from '@berth/store';
+import { FilesUnavailable, type LogPiece, type Sealed, toBrokerBytes } from '@berth/store';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createFakeLogs, createLogBook } from '../test/fakes.js';
 import { createOutputBudget } from './output-budget.js';
@@ -25,7 +25,7 @@ const open = (more: { shared_bytes?: number } = {}) => {
       unsealed = [];
       if (taken.length === 0) return { kind: 'empty' };
       files.sealed += taken.length;
-      return { kind: 'sealed', pieces: taken.length, bytes: taken.reduce((sum, { bytes }) => sum + bytes.length, 0) };
+      return { kind: 'sealed', bytes: taken.reduce((sum, one) => sum + toBrokerBytes(one), 0) };
     },
   });
   const claim = { job_id: 'job-1', epoch: 1, owner: 'worker-1', attempt: 1 };

@@ -1,13 +1,11 @@
-import { type Claim, FilesUnavailable, isUnavailable, type LogPiece, type LogStore } from '@berth/store';
+import { type Claim, FilesUnavailable, isUnavailable, type LogPiece, type LogStore, toBrokerBytes } from '@berth/store';
 import type { Logger } from 'pino';
 import { pause } from './waiting.js';
 
-/** The broker's part of a running job's log is moved into the file store when it has grown to this; */
+/** All bytes here are as `toBrokerBytes` counts them. While a job runs, the broker's part of its log is moved into the file store when it has grown to this. */
 const SEAL_BYTES = 1024 * 1024;
-/** at the end of the output, to this: what is less is left to the API, so that a short job ends without a file. */
+/** The same at the end of the output. What is less is left to the API, so that a short job ends without a file. */
 const SEAL_AT_END_BYTES = 64 * 1024;
-/** What a piece takes there beside its bytes. */
-const PIECE_BYTES = 64;
 /** More of a log than this is not given to the broker. */
 const MOST_BYTES = 8 * 1024 * 1024;
 /** How soon it is tried again where the file store is away. */
@@ -38,8 +36,7 @@ export const createSealing = ({ claim, logs, log, unsealed_bytes }: SealingOptio
   const sealOne = async (): Promise<boolean> => {
     const sealed = await logs.seal(claim.job_id, claim);
     if (sealed.kind === 'stale') return false;
-    const left = sealed.kind === 'empty' ? 0 : unsealed - sealed.bytes - sealed.pieces * PIECE_BYTES;
-    unsealed = Math.max(0, left);
+    unsealed = sealed.kind === 'empty' ? 0 : Math.max(0, unsealed - sealed.bytes);
     ring();
     return true;
   };
@@ -75,7 +72,7 @@ export const createSealing = ({ claim, logs, log, unsealed_bytes }: SealingOptio
         ring = resolve;
       }),
     add(pieces: LogPiece[]): void {
-      unsealed += pieces.reduce((sum, { bytes }) => sum + bytes.length + PIECE_BYTES, 0);
+      unsealed += pieces.reduce((sum, piece) => sum + toBrokerBytes(piece), 0);
       start();
     },
     /** No more comes. Nobody waits for what is still to be sealed: where it fails, the API does it. */

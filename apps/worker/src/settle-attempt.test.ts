@@ -44,7 +44,7 @@ describe('toSettlement', () => {
     const afterStop = { ...END, released: true, stopped: true, outcome: zero };
     expect(toSettlement({ claim }, afterStop)).toMatchObject({ type: 'released', exit_code: null });
     expect(give({ kind: 'exited', exit_code: 143 })).toMatchObject({ type: 'released', cause: null, exit_code: null });
-    expect(give({ kind: 'engine_restarted', message: 'away' })).toMatchObject({ type: 'released', message: null });
+    expect(give({ kind: 'engine_restarted', message: 'away' })).toMatchObject({ type: 'released', message: 'away' });
   });
 
   it('keeps the evidence', () => {

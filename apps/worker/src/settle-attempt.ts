@@ -30,7 +30,7 @@ export interface AttemptEntry {
   chance: number;
 }
 
-/** What the record is told: an end, or what comes next by the job's retry policy. What was given back has no cause. */
+/** What the record is told: an end, or what comes next by the job's retry policy. What was given back has no cause; where the platform could not begin, the message says why. */
 export const toSettlement = (
   { claim, usage }: Pick<Hold, 'claim'> & Partial<Pick<Hold, 'usage'>>,
   entry: AttemptEntry,
@@ -38,7 +38,7 @@ export const toSettlement = (
   const { outcome, evidence, node, image_digest, artifacts } = entry;
   const shared = { entry: { node, image_digest, evidence, ...(artifacts ? { artifacts } : {}) }, usage };
   if (entry.released && (entry.stopped || toFinalState(outcome) !== 'completed')) {
-    return { ...shared, type: 'released', cause: null, exit_code: null, message: null, delay_ms: 0 };
+    return { ...shared, type: 'released', cause: null, exit_code: null, message: toMessage(outcome), delay_ms: 0 };
   }
   const verdict = judge(outcome, claim.attempt, toRetryPolicy(claim.spec), entry.chance);
   const end = toFinalState(outcome) as 'completed' | 'failed' | 'cancelled';

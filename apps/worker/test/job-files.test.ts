@@ -49,8 +49,7 @@ const readKept = async (worker: OpenedWorker, names: { pack: string; manifest: s
   );
 };
 const ofEpoch = (job_id: string, epoch: number) => ({
-  pack: objectNames.pack(job_id, epoch),
-  manifest: objectNames.manifest(job_id, epoch),
+  ...objectNames.outputs(job_id, epoch),
 });
 
 const toTar = async (): Promise<Buffer> => {
@@ -137,8 +136,7 @@ describe('files of a job', () => {
     expect(second).toEqual(first);
     expect(first).toMatchObject({ files: 1, bytes: 4, epoch: 1 });
     const names = {
-      pack: objectNames.partialPack(job_id, first.part),
-      manifest: objectNames.partialManifest(job_id, first.part),
+      ...objectNames.partialOutputs(job_id, first.part),
     };
     expect(await readKept(worker, names)).toEqual({ 'a.txt': 'one\n' });
     await rig.store.jobs.cancel(job_id);

@@ -121,7 +121,7 @@ describe('output that goes from worker to worker', () => {
         }
         expect(join(log, 'note').toString()).toBe('');
       }),
-      { numRuns: 60, interruptAfterTimeLimit: 8_000 },
+      { numRuns: 40 },
     );
   }, 20_000);
 
@@ -135,7 +135,7 @@ describe('output that goes from worker to worker', () => {
           expect(join(log, stream).toString('hex')).toBe(join(all, stream).toString('hex'));
         }
       }),
-      { numRuns: 40, interruptAfterTimeLimit: 8_000 },
+      { numRuns: 40 },
     );
   }, 20_000);
 });

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { LOCAL_PRINCIPAL } from '@berth/domain';
-import type { FileStore } from '@berth/store';
+import { type FileStore, FormError } from '@berth/store';
 import { pino } from 'pino';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { fromBufferPromise } from 'yauzl';
@@ -14,8 +14,10 @@ import { createMemoryFiles } from './memory-files.js';
 
 const PACK = { pack: 'artifacts/1/1.pack', manifest: 'artifacts/1/1.json.gz' };
 
+const SILENT = pino({ level: 'silent' });
+
 /** A port before one payload that runs and has left these files. */
-const openPort = async (contents: Record<string, Buffer>, overrides: Partial<FileStore> = {}) => {
+const openPort = async (contents: Record<string, Buffer>, overrides: Partial<FileStore> = {}, log = SILENT) => {
   const { files, objects } = createMemoryFiles(overrides);
   let offset = 0;
   const listed = Object.entries(contents).map(([path, { length: bytes }]) => {
@@ -26,12 +28,12 @@ const openPort = async (contents: Record<string, Buffer>, overrides: Partial<Fil
   objects.set(PACK.manifest, gzipSync(JSON.stringify({ files: listed })));
   const payloads: Payloads = {
     find: async (id) => ({ id, status: 'Running', job: null }),
-    submit: async () => Promise.reject(new Error('nothing is submitted here')),
+    submit: async () => Promise.reject(new FormError('file', 'there are more than 1000 files')),
     findLivePack: async () => PACK,
     kill: async () => false,
   };
   const app = createPayloadApp({
-    ...{ payloads, files, log: pino({ level: 'silent' }) },
+    ...{ payloads, files, log },
     findRefusal: () => undefined,
     openWithoutKeys: false,
     verifyKey: async (key) =>
@@ -89,6 +91,20 @@ it('HEAD opens nothing, and sees what is gone', async () => {
   expect(read).not.toHaveBeenCalled();
   objects.clear();
   expect((await ask({ method: 'HEAD' })).status).toBe(404);
+});
+
+it('what is refused is a payload like any other, with the reason, which the log has too', async () => {
+  const lines: object[] = [];
+  const log = pino({ base: null, timestamp: false }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  const { port } = await openPort({}, {}, log);
+  const headers = { authorization: 'Bearer key' };
+  const response = await fetch(`http://127.0.0.1:${port}/submit`, { method: 'POST', headers, body: new FormData() });
+  const reason = 'there are more than 1000 files';
+  expect([response.status, await response.json()]).toEqual([
+    400,
+    { id: 0, input: {}, status: 'Unknown', loc: '', pid: 0, killed: false, message: reason },
+  ]);
+  expect(lines).toEqual([{ level: 30, status: 400, reason, msg: 'a payload was refused' }]);
 });
 
 it.each(['POST', 'GET'])('an upload by %s of who may not send one does not hold its connection', async (method) => {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { fromBufferPromise } from 'yauzl';
+import type { WorkerContext } from '../src/context.js';
 import { serveWorkerHttp } from '../src/http.js';
 import { openRig } from './open-rig.js';
 
@@ -47,16 +48,30 @@ const openPort = async (file: string) => {
     for (const [name, text] of Object.entries(files)) form.append('file', new Blob([text]), name);
     return send('/submit', { method: 'POST', body: form, headers });
   };
-  const stateOf = async (id: number): Promise<string> => {
-    const response = await send(`/retrieve/${id}`);
+  const stateOf = async (id: number, headers: Record<string, string>): Promise<string> => {
+    const response = await send(`/retrieve/${id}`, { headers });
     return response.headers.get('content-type') === 'application/zip'
       ? 'zip'
       : ((await response.json()) as Payload).status;
   };
-  const untilState = (id: number, state: string) =>
-    vi.waitFor(async () => expect(await stateOf(id)).toBe(state), { timeout: 20_000, interval: 50 });
+  const untilState = (id: number, state: string, headers: Record<string, string> = {}) =>
+    vi.waitFor(async () => expect(await stateOf(id, headers)).toBe(state), { timeout: 20_000, interval: 50 });
   return { rig, send, submit, untilState, context };
 };
+
+/** Objects in the file store, and uploads and jobs that are known. */
+const countLeft = async ({ files, store }: WorkerContext): Promise<number[]> => {
+  const count = async (all: AsyncIterable<unknown>): Promise<number> => {
+    let found = 0;
+    for await (const _ of all) found += 1;
+    return found;
+  };
+  const { jobs } = await store.list.list({}, 10);
+  return [await count(files.list('')), await count(store.uploads.listAll()), jobs.length];
+};
+
+const toPart = (name: string, text: string): string =>
+  `--x\r\ncontent-disposition: form-data; name="file"; filename="${name}"\r\n\r\n${text}\r\n`;
 
 describe("what the job orchestrator's server asked of its clients", () => {
   it('files run in a container, and come back as a zip with what they left', async () => {
@@ -120,5 +135,50 @@ describe("what the job orchestrator's server asked of its clients", () => {
     expect(await (await send('/load')).json()).toEqual(expect.any(Number));
     await context.store.apiKeys.create({ user: 'ann', role: 'user', expires_at: null });
     expect((await send('/retrieve/1')).status).toBe(401);
+  });
+
+  it('leaves nothing of what is refused: no form, one that is cut in the middle, or one with a bad name', async () => {
+    const { send, context } = await openPort('payloads');
+    const form = 'multipart/form-data; boundary=x';
+    for (const [type, body] of [
+      ['application/json', '{}'],
+      [form, `${toPart('run.sh', 'true')}${toPart('in.txt', 'half')}`],
+      [form, `${toPart('run.sh', 'true')}${toPart('a\tb', '')}--x--\r\n`],
+    ] as const) {
+      const reply = await send('/submit', { method: 'POST', body, headers: { 'content-type': type } });
+      expect([reply.status, await reply.json()]).toMatchObject([400, { id: 0, status: 'Unknown' }]);
+      expect(await countLeft(context)).toEqual([0, 0, 0]);
+    }
+  });
+
+  it("one is its user's, and for any other user as if it were not there", async () => {
+    const { send, submit, untilState, context } = await openPort('payloads');
+    const makeKey = async (user: string, role: 'user' | 'operator' = 'user') => {
+      const { key } = await context.store.apiKeys.create({ user, role, expires_at: null });
+      return { authorization: `Bearer ${key}` };
+    };
+    const [ann, bob, olga] = [await makeKey('ann'), await makeKey('bob'), await makeKey('olga', 'operator')];
+    expect((await submit({ 'run.sh': 'echo secret > out.txt; sleep 600' }, ann)).status).toBe(200);
+    await untilState(1, 'Running', ann);
+    const expectNothingFor = async (headers: Record<string, string>) => {
+      for (const [path, method] of [
+        ['/retrieve', 'GET'],
+        ['/retrieve_partial', 'GET'],
+        ['/kill', 'POST'],
+      ] as const) {
+        const [theirs, nobodys] = [
+          await send(`${path}/1`, { method, headers }),
+          await send(`${path}/2`, { method, headers }),
+        ];
+        expect([path, theirs.status, nobodys.status]).toEqual([path, 404, 404]);
+        expect(await theirs.json()).toEqual(await nobodys.json());
+      }
+    };
+    await expectNothingFor(bob);
+    await untilState(1, 'Running', olga);
+    expect((await send('/kill/1', { method: 'POST', headers: ann })).status).toBe(200);
+    await untilState(1, 'Killed', ann);
+    expect(await readZip(await send('/retrieve_partial/1', { headers: ann }))).toHaveProperty('out.txt');
+    await expectNothingFor(bob);
   });
 });

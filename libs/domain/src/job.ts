@@ -9,7 +9,7 @@
  *    └── failed | cancelled ──► (terminal: it waited too long, or nobody wants it any more)
  *
  * retried: by policy after a failed attempt (an attempt is used up)
- * released: a worker that was told to kill gave it back (nothing is used up)
+ * released: a worker gave it back that was told to kill, or whose engine or file store was away before anything began (nothing is used up)
  * lost: its worker or engine died (a restart of the platform is counted)
  *
  * A pending job may be `held` (kept back until it is `unheld`) and `reprioritized`: it stays pending.
@@ -49,7 +49,8 @@ export const EVENT_MEANINGS: Record<EventType, string> = {
   failed: 'ended without success; the cause says why',
   cancelled: 'ended because someone asked for it, or because what it was to run after ended otherwise',
   retried: 'the attempt failed and the job will be tried again',
-  released: 'its worker was told to kill what it runs, and gave the job back; no attempt was used up',
+  released:
+    'its worker gave it back: it was told to kill what it runs, or could not begin, and then the message says why; no attempt was used up',
   lost: 'its worker or engine died; the platform will start it again',
   held: 'someone keeps it back; it will not be started until it is released',
   unheld: 'someone released it from the hold; it waits for a machine again',

@@ -13,7 +13,6 @@ interface Keeping {
   log: Logger;
   /** Told to kill, the worker gives the job back, and nothing of the attempt is kept. */
   goes_back: boolean;
-  patience_ms?: number;
 }
 
 /** A store or an engine that goes away is waited for so long, and anew where it was there for longer. The job stays running, and its container stays. */
@@ -56,12 +55,12 @@ const watchHold = (hold: Hold, controller: AbortController, goes_back: boolean):
 export const keepOutputs = async (
   hold: Hold,
   container: Pick<Container, 'copyOut'>,
-  { files, limits, log, goes_back, patience_ms = PATIENCE_MS }: Keeping,
+  { files, limits, log, goes_back }: Keeping,
 ): Promise<ArtifactSummary | 'left' | undefined> => {
   const controller = new AbortController();
   watchHold(hold, controller, goes_back);
   const timer = setTimeout(() => controller.abort(), LIMIT_MS);
-  const isLate = createPatience(patience_ms);
+  const isLate = watchTries();
   try {
     for (;;) {
       const begun = performance.now();
@@ -90,17 +89,16 @@ const toCollecting = ({ claim: { job_id, epoch, spec } }: Hold, container: Pick<
   container,
   patterns: spec.outputs ?? [],
   epoch,
-  pack: objectNames.pack(job_id, epoch),
-  manifest: objectNames.manifest(job_id, epoch),
+  ...objectNames.outputs(job_id, epoch),
   running: false,
 });
 
 /** Told of each try that failed, by its beginning: whether it was the last. */
-const createPatience = (patience_ms: number) => {
+const watchTries = () => {
   let until: number | undefined;
   return (begun: number): boolean => {
     const now = performance.now();
-    if (until === undefined || now - begun > patience_ms) until = now + patience_ms;
+    if (until === undefined || now - begun > PATIENCE_MS) until = now + PATIENCE_MS;
     return now > until;
   };
 };

@@ -62,13 +62,22 @@ describe('output patterns', () => {
     );
   });
 
-  it('take as many steps as the two are long, and not more, for the pattern that others choke on', () => {
-    const pattern = `${'*a'.repeat(100)}*b`;
-    const path = Array.from({ length: 20 }, () => 'a'.repeat(250)).join('/');
-    expect(createOutputPatterns([`**/${pattern}`, `${Array(30).fill('**').join('/')}/${pattern}`]).matches(path)).toBe(
-      false,
-    );
-  });
+  it.each([
+    ['has all but its end', `${'*a'.repeat(100)}*b`, 'a'.repeat(250)],
+    ['has its end in front', `${'*a'.repeat(100)}*b*`, `b${'a'.repeat(249)}`],
+    ['has it but for a place', `${'*a?'.repeat(80)}*b*`, `b${'a'.repeat(249)}`],
+    ['may begin anywhere', `*${'a?'.repeat(50)}?b*c*`, `c${'a'.repeat(248)}b`],
+  ])(
+    'take no more steps than the product of their lengths, in however many patterns, where a name %s',
+    (_, part, name) => {
+      const path = Array.from({ length: 20 }, () => name).join('/');
+      const steps = { count: 0 };
+      const begins = ['**', Array(30).fill('**').join('/'), '*/**', '?*/**'];
+      const all = begins.map((begin) => `${begin}/${part}`);
+      expect(createOutputPatterns(all, steps).matches(path)).toBe(false);
+      expect(steps.count).toBeLessThan(part.length * path.length);
+    },
+  );
 
   it('match what the plain rule says, path after path', () => {
     const toRule = (pattern: string) =>

@@ -111,9 +111,9 @@ const createWalk = (patterns: string[][], steps: Steps) => {
  * these; a dot is like any other character. Home-made, because the patterns are anybody's and the names another's: what makes
  * regular expressions of them can be made to take for ever.
  */
-export const createOutputPatterns = (patterns: readonly string[]): OutputPatterns => {
+export const createOutputPatterns = (patterns: readonly string[], steps: Steps = { count: 0 }): OutputPatterns => {
   const all = [...new Set(patterns)].map(toTexts);
-  const walk = createWalk(all, { count: 0 });
+  const walk = createWalk(all, steps);
   const places = [...new Set(all.map(toPlace))].sort();
   /** The folders that the last path stood in, one in the other. */
   let folders: { name: string; at: States }[] = [];

@@ -119,8 +119,12 @@ const packPlace = async function* (place: string, archive: AsyncIterable<Buffer>
     const path = toPath(place, entry.header.name);
     if (!isWanted(path, entry.header, matches)) continue;
     const why = findRefusal(path, entry.header, kept);
-    if (why === undefined) yield* keep(path, entry, collection);
-    else collection.notes.refuse(path === '' ? WORKSPACE : path, why);
+    if (why === undefined) {
+      kept.seen.add(path);
+      yield* keep(path, entry, collection);
+    } else {
+      collection.notes.refuse(path === '' ? WORKSPACE : path, why);
+    }
   }
 };
 
@@ -145,9 +149,9 @@ const take = ({ name, size = 0 }: Header, left: Left, { notes }: Collection): bo
   return false;
 };
 
-/** A name with control characters is no path, but whoever asked for everything asked for it too. */
+/** `''`: something else stands in the place of the folder that was asked for. */
 const isWanted = (path: string, { type }: Header, matches: (path: string) => boolean): boolean =>
-  type !== 'directory' && path !== '' ? matches(path) : type !== 'directory';
+  type !== 'directory' && (path === '' || matches(path));
 
 interface Kept {
   collection: Collection;
@@ -164,7 +168,6 @@ const findRefusal = (path: string, { type, size = 0 }: Header, { collection, lim
   if (collection.files.length >= limits.files) return `more than ${limits.files} files`;
   if (toTotal(collection.written) + size > limits.bytes)
     return `${size} bytes; with it there would be more than ${limits.bytes}`;
-  seen.add(path);
   return undefined;
 };
 

@@ -1,31 +1,47 @@
-import type { PartialOutputs } from '@berth/store';
+import { FilesUnavailable, type PartialOutputs } from '@berth/store';
 import { pino } from 'pino';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { createMemoryFiles } from '../../test/memory-files.js';
 import type { Hold } from '../hold.js';
+import type { Container } from '../runtime/container-runtime.js';
 import { createPartialTaker } from './take-partials.js';
 
 const JOB = '01a203e8-f53f-7020-bbde-f6a317f77f74';
+
+const toArchive = async function* (chunks: Buffer[]) {
+  yield* chunks;
+};
 
 /** A taker whose copies take 2 s each, of a job in its first epoch; `ask` settles when it is answered or was asked in vain. */
 const openTaker = () => {
   let now_ms = 0;
   const { files, objects } = createMemoryFiles();
+  const put: typeof files.put = async (name, source, options) => {
+    if (world.fails && name.endsWith('.json.gz')) throw new FilesUnavailable('away');
+    const written = await files.put(name, source, options);
+    stored.push(name);
+    return written;
+  };
+  const stored: string[] = [];
   const answers: PartialOutputs[] = [];
   const due: { at: number; work: () => void }[] = [];
   const hold = { claim: { epoch: 1, spec: { outputs: ['a/**', 'b/**'] } } } as unknown as Hold;
-  const world = { hold, fails: false, wanted: 0 };
-  const container = {
-    async *copyOut(): AsyncGenerator<Buffer> {
+  const world = {
+    hold,
+    fails: false,
+    wanted: 0,
+    archive: (_signal?: AbortSignal): AsyncIterable<Buffer> => toArchive([]),
+  };
+  const container: Pick<Container, 'copyOut'> = {
+    async *copyOut(_place, signal) {
       now_ms += 1_000;
-      if (world.fails) throw new Error('the engine is away');
-      yield* [];
+      yield* world.archive(signal);
     },
   };
   Object.assign(hold, { container });
   const taker = createPartialTaker({
     leases: { find: () => world.hold },
-    jobFiles: { files, limits: { files: 10, bytes: 1_000 } } as never,
+    jobFiles: { files: { ...files, put }, limits: { files: 10, bytes: 1_000 } } as never,
     partials: {
       async isWanted() {
         world.wanted += 1;
@@ -40,6 +56,7 @@ const openTaker = () => {
   return {
     world,
     answers,
+    stored,
     /** Names of what is stored, by their part. */
     listParts: () => [...new Set([...objects.keys()].map((name) => /partial-([^.]+)/.exec(name)?.[1]))].sort(),
     pass: (ms: number) => {
@@ -97,6 +114,7 @@ it('does not try again and again what fails, leaves nothing of it, and gives wha
   taker.pass(20_000);
   taker.world.fails = true;
   await taker.ask();
+  await expect.poll(() => taker.stored.at(-1)).toBe(`artifacts/${JOB}/partial-1-22000.pack`);
   await expect.poll(taker.listParts).toEqual(['1-0']);
   taker.world.fails = false;
   await taker.ask();
@@ -104,4 +122,33 @@ it('does not try again and again what fails, leaves nothing of it, and gives wha
   expect(taker.answers[1]?.part).toBe('1-0');
   taker.pass(60_000);
   expect(taker.listParts()).toEqual(['1-0']);
+});
+
+it('takes as long as it needs where something comes, and gives up where nothing does', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const taker = openTaker();
+  taker.world.archive = async function* (given) {
+    for (let i = 0; i < 4; i += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 50_000));
+      given?.throwIfAborted();
+      yield Buffer.alloc(1024);
+    }
+  };
+  let signal: AbortSignal | undefined;
+  const hang = async function* (given?: AbortSignal) {
+    signal = given;
+    yield await new Promise<Buffer>((_, reject) => given?.addEventListener('abort', () => reject(given.reason)));
+  };
+  await taker.ask();
+  await vi.advanceTimersByTimeAsync(400_000);
+  await untilAnswers(taker, 1);
+  taker.pass(20_000);
+  taker.world.archive = hang;
+  await taker.ask();
+  await vi.advanceTimersByTimeAsync(59_999);
+  expect(signal?.aborted).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(signal?.reason).toEqual(new Error('nothing moved for 60 s'));
+  await expect.poll(taker.listParts).toEqual(['1-0']);
 });

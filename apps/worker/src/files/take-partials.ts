@@ -2,6 +2,7 @@ import { objectNames, type PartialOutputStore, type PartialOutputs } from '@bert
 import type { Logger } from 'pino';
 import type { JobFiles } from '../attempt-files.js';
 import type { Leases } from '../leases.js';
+import type { Container } from '../runtime/container-runtime.js';
 import { collectOutputs } from './collect-outputs.js';
 
 interface PartialsOptions {
@@ -31,10 +32,12 @@ interface Taken {
 
 /** So many containers are read at a time; whoever asks for another one asks again. */
 const AT_ONCE = 2;
-/** The API waits less long. */
-const LIMIT_MS = 60_000;
+/** Where no byte comes from the engine for so long, it is stuck, or the store that is to take them. */
+const STUCK_MS = 60_000;
 /** A copy is followed by ten times of what it took: it may cost a tenth of the machine, and what it filled goes before many more come. */
 const SPACING = 10;
+/** And by no more than this: retention removes a copy an hour after it was made. */
+const LONGEST_SPACING_MS = 1_800_000;
 /** So long whoever was given the copy before the last may still read it. */
 const READ_MS = 60_000;
 /** Longer ago, and it does not matter any more. */
@@ -44,13 +47,27 @@ const runLater = (work: () => void, delay_ms: number): void => {
   setTimeout(work, delay_ms).unref();
 };
 
-const toNames = (job_id: string, part: string) => ({
-  pack: objectNames.partialPack(job_id, part),
-  manifest: objectNames.partialManifest(job_id, part),
-});
+/** The signal goes off once no chunk has come for too long. */
+const watchProgress = (container: Pick<Container, 'copyOut'>) => {
+  const controller = new AbortController();
+  const stuck = () => controller.abort(new Error(`nothing moved for ${STUCK_MS / 1000} s`));
+  const timer = setTimeout(stuck, STUCK_MS).unref();
+  return {
+    signal: controller.signal,
+    container: {
+      async *copyOut(place: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
+        for await (const chunk of container.copyOut(place, signal)) {
+          timer.refresh();
+          yield chunk;
+        }
+      },
+    },
+    end: () => clearTimeout(timer),
+  };
+};
 
 const removeQuietly = async ({ jobFiles: { files }, log }: PartialsOptions, job_id: string, part: string) => {
-  const { pack, manifest } = toNames(job_id, part);
+  const { pack, manifest } = objectNames.partialOutputs(job_id, part);
   try {
     await files.remove(manifest);
     await files.remove(pack);
@@ -61,7 +78,7 @@ const removeQuietly = async ({ jobFiles: { files }, log }: PartialsOptions, job_
 
 /**
  * Reads the outputs of running containers for those who ask. The container is not stopped for it, so a file may be caught half written. However often it is
- * asked, few copies of a job are in the file store at a time: between two stands ten times what the first took, during which it is what
+ * asked, few copies of a job are in the file store at a time: between two stands ten times what the first took, and at most half an hour, during which it is what
  * others are answered with, and each goes a minute after the next has come. What is left of the last, and by a worker that dies, retention removes.
  */
 export const createPartialTaker = (options: PartialsOptions): PartialTaker => {
@@ -76,12 +93,14 @@ export const createPartialTaker = (options: PartialsOptions): PartialTaker => {
     const [started_at, before] = [now(), taken.get(job_id)];
     const part = `${claim.epoch}-${started_at}`;
     const patterns = claim.spec.outputs ?? [];
-    const asked = { container, patterns, epoch: claim.epoch, running: true, ...toNames(job_id, part) };
-    const signal = AbortSignal.timeout(LIMIT_MS);
+    const names = objectNames.partialOutputs(job_id, part);
+    const { signal, end, ...watched } = watchProgress(container);
+    const asked = { ...watched, patterns, epoch: claim.epoch, running: true, ...names };
     const note = (outputs: PartialOutputs | undefined): void => {
       const [ended_at, epoch, last] = [now(), claim.epoch, before?.outputs];
       const kept = outputs ?? (before?.epoch === epoch ? last : undefined);
-      taken.set(job_id, { epoch, outputs: kept, next_at: ended_at + SPACING * (ended_at - started_at) });
+      const spacing_ms = Math.min(SPACING * (ended_at - started_at), LONGEST_SPACING_MS);
+      taken.set(job_id, { epoch, outputs: kept, next_at: ended_at + spacing_ms });
       if (last && last !== kept) later(() => void removeQuietly(options, job_id, last.part), READ_MS);
     };
     try {
@@ -92,6 +111,8 @@ export const createPartialTaker = (options: PartialsOptions): PartialTaker => {
       note(undefined);
       await removeQuietly(options, job_id, part);
       throw error;
+    } finally {
+      end();
     }
   };
 
