@@ -8,6 +8,7 @@ import { routePath } from 'hono/route';
 import type { Logger } from 'pino';
 import type { Admission } from './admission.js';
 import type { Arrays } from './arrays.js';
+import { createArtifactReader } from './artifacts/artifact-reader.js';
 import { createCollectNow } from './artifacts/collect-now.js';
 import { authenticate } from './auth.js';
 import { createStreams } from './byte-stream.js';
@@ -121,7 +122,8 @@ export const createApp = (parts: AppParts): OpenAPIHono => {
   const intake = createUploadIntake({ ...parts, uploads: store.uploads });
   addFileRoutes(app, { files, uploads: store.uploads, intake, streams });
   addObjectRoutes(app, { files, streams });
-  addArtifactRoutes(app, { jobs, files: parts.files, streams, collectNow: createCollectNow(store.partials) });
+  const artifacts = createArtifactReader({ files, collectNow: createCollectNow(store.partials) });
+  addArtifactRoutes(app, { jobs, artifacts, streams });
   addEventRoutes(app, { jobs, store: store.jobs, waiters, streams });
   addNodeRoutes(app, { workers: store.workers, drains: store.drains });
   addUsageRoute(app, { jobs });
@@ -137,7 +139,7 @@ export const createApp = (parts: AppParts): OpenAPIHono => {
   addSignIn(app, store.apiKeys);
   addDashboard(app, parts.producer.queues);
   addKeptFormats(app, parts);
-  const zip = createAnswerZip({ files: parts.files, streams, collectNow: createCollectNow(store.partials) });
+  const zip = createAnswerZip({ artifacts, streams });
   addOrchestrator(app, { ...parts, numbers: store.numbers, uploads: store.uploads, zip });
   return app;
 };

@@ -1,6 +1,6 @@
 import { AppError } from '@berth/domain';
 import type { History } from '@berth/history';
-import type { Archiving, StoredJob } from '@berth/store';
+import { type Archiving, findRefusal, type StoredJob } from '@berth/store';
 import type { Logger } from 'pino';
 import { repeat } from './repeat.js';
 
@@ -20,7 +20,14 @@ interface ArchiverOptions {
   log: Logger;
 }
 
-const isAway = (error: unknown): boolean => error instanceof AppError && error.code === 'unavailable';
+const isAway = (error: unknown): error is AppError => error instanceof AppError && error.code === 'unavailable';
+
+/** What keeps jobs from being moved, whatever they are: the archive, or a Redis that is there and refuses. Undefined for what else went wrong. */
+const toHindrance = (error: unknown): string | undefined => {
+  if (isAway(error)) return error.message;
+  const refusal = findRefusal(error);
+  return refusal && `Redis answers ${refusal}.`;
+};
 
 const saveOneByOne = async (history: Pick<History, 'save'>, jobs: StoredJob[]) => {
   const faults: { job_id: string; error: unknown }[] = [];
@@ -54,6 +61,24 @@ const createSave = (history: Pick<History, 'save'>, log: Logger) => {
   };
 };
 
+/** Says once what keeps passes from moving jobs, and once that nothing does any more. */
+const sayingHindrances = (pass: () => Promise<void>, log: Logger) => {
+  let hindrance: string | undefined;
+  return async (): Promise<void> => {
+    try {
+      await pass();
+      if (hindrance) log.info('finished jobs are archived again');
+      hindrance = undefined;
+    } catch (error) {
+      const reason = toHindrance(error);
+      if (reason === undefined) throw error;
+      if (reason !== hindrance)
+        log.warn({ reason }, 'finished jobs cannot be archived; Redis keeps them until they can');
+      hindrance = reason;
+    }
+  };
+};
+
 /**
  * Moves finished jobs from Redis to the archive, oldest end first. First they are durable there, then they are removed here: who dies in between
  * leaves them in both, and whoever comes next writes them once more, which changes nothing, and removes them. So each replica has one, and two at the
@@ -65,7 +90,6 @@ const createSave = (history: Pick<History, 'save'>, log: Logger) => {
 export const startArchiver = (options: ArchiverOptions): { close(): Promise<void> } => {
   const { archiving, history, archiveAfterSeconds, keepFinished, retentionSeconds, now, log } = options;
   let closed = false;
-  let away = false;
   let noted = false;
   const save = createSave(history, log);
 
@@ -105,18 +129,14 @@ export const startArchiver = (options: ArchiverOptions): { close(): Promise<void
     return moved;
   };
   const pass = async (): Promise<void> => {
-    try {
-      const moved = await archive();
-      if (moved > 0) log.info({ moved }, 'archived finished jobs');
-      if (away) log.info('the archive of finished jobs is back');
-      away = false;
-    } catch (error) {
-      if (!isAway(error)) throw error;
-      if (!away) log.warn('the archive of finished jobs does not answer; Redis keeps them until it does');
-      away = true;
-    }
+    const moved = await archive();
+    if (moved > 0) log.info({ moved }, 'archived finished jobs');
   };
-  const passes = repeat(pass, { period_ms: PERIOD_MS, failure: 'could not archive finished jobs', log });
+  const passes = repeat(sayingHindrances(pass, log), {
+    period_ms: PERIOD_MS,
+    failure: 'could not archive finished jobs',
+    log,
+  });
   return {
     async close() {
       closed = true;

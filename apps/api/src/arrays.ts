@@ -1,6 +1,5 @@
 import { AppError, type ArrayAsk } from '@berth/domain';
-import { type ArrayRecord, createJobId, type NewJob, type Store } from '@berth/store';
-import { takeInputs } from './job-inputs.js';
+import type { ArrayRecord, NewJob, Store } from '@berth/store';
 import type { Jobs, Submission } from './jobs.js';
 
 interface SubmittedArray {
@@ -10,7 +9,7 @@ interface SubmittedArray {
 }
 
 interface ArraysOptions {
-  store: Pick<Store, 'arrays' | 'uploads'>;
+  store: Pick<Store, 'arrays'>;
   jobs: Pick<Jobs, 'prepareArray' | 'admit'>;
   /** Says that arrays have become jobs to be. Must return at once. */
   onReady: () => void;
@@ -25,7 +24,7 @@ export const asksForArray = (body: unknown): boolean =>
   typeof body === 'object' && body !== null && 'array' in body && body.array !== undefined;
 
 /** Submit, read, cancel and rerun. */
-export const createArrays = ({ store: { arrays: store, uploads }, jobs, onReady, onCancelled }: ArraysOptions) => {
+export const createArrays = ({ store: { arrays: store }, jobs, onReady, onCancelled }: ArraysOptions) => {
   const read = async (array_id: string): Promise<ArrayRecord> => {
     const array = await store.read(array_id);
     if (!array) throw toMissing();
@@ -39,9 +38,7 @@ export const createArrays = ({ store: { arrays: store, uploads }, jobs, onReady,
     async submit(input: unknown, how: Submission): Promise<SubmittedArray> {
       const prepared: { job: NewJob; array: ArrayAsk } = jobs.prepareArray(input, how);
       await jobs.admit();
-      const job_id = createJobId(Date.now());
-      await takeInputs(uploads, prepared.job, job_id);
-      const { array_id, replayed } = await store.add({ ...prepared, job: { ...prepared.job, job_id } });
+      const { array_id, replayed } = await store.add(prepared);
       onReady();
       return { array: await read(array_id), replayed };
     },
@@ -70,7 +67,6 @@ export const createArrays = ({ store: { arrays: store, uploads }, jobs, onReady,
      */
     async rerun(array_id: string): Promise<{ array: ArrayRecord; rerun: number }> {
       await jobs.admit();
-      await takeInputs(uploads, await read(array_id), array_id);
       const rerun = await store.rerun(array_id);
       if (rerun === null) throw toMissing();
       onReady();

@@ -9,7 +9,7 @@ import {
   resourceClassesSchema,
   type Service,
 } from '@berth/domain';
-import { type FilesPlace, parseFilesPlace, parseRedisUrl, toOwnFolder, toRedisUrl } from '@berth/store';
+import { type FilesPlace, filesPlaceSchema, parseRedisUrl, toOwnFolder, toRedisUrl } from '@berth/store';
 import { z } from 'zod';
 import { maxAgeSchema, parseServices } from './service-config.js';
 
@@ -25,15 +25,6 @@ const databaseUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\//, 'must begin with postgresql://')
   .refine((url) => URL.canParse(url), 'must be postgresql://user:password@host:port/database');
-
-const filesPlace = z.string().transform((text, context) => {
-  try {
-    return parseFilesPlace(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as Error).message });
-    return z.NEVER;
-  }
-});
 
 const list = z.string().transform((text) =>
   text
@@ -64,7 +55,7 @@ const environmentSchema = z.object({
   BERTH_ARCHIVE_AFTER_SECONDS: z.coerce.number().int().min(0).default(3600),
   BERTH_KEEP_FINISHED: z.coerce.number().int().min(0).default(10_000),
   BERTH_DATA_DIR: z.string().optional(),
-  BERTH_FILES: filesPlace.optional(),
+  BERTH_FILES: filesPlaceSchema.optional(),
   BERTH_MAX_FILE_BYTES: z.coerce
     .number()
     .int()

@@ -16,6 +16,7 @@ import type { Planner } from './planner.js';
 import { startQueueTimeouts } from './queue-timeouts.js';
 import { readDisk } from './refusals.js';
 import { type Relay, startRelay, WINDOW } from './relay.js';
+import { createInstallationMark } from './retention/installation-mark.js';
 import { createSweep } from './retention/sweep.js';
 import { createSchedules } from './schedules.js';
 import { startServiceCleaning } from './service-cleaning.js';
@@ -89,7 +90,8 @@ const startOwnWork = (
     planner: given.planner,
   });
   const { numbers, jobs } = readStore;
-  const cleaning = startServiceCleaning({ numbers, readJob: jobs.read, files, ...config, now, log });
+  const mark = createInstallationMark({ store: readStore, files, history });
+  const cleaning = startServiceCleaning({ numbers, readJob: jobs.read, files, mark, ...config, now, log });
   const dropMessage = (className: string, ticket: string): void => {
     producer.remove(className, ticket).catch((err) => log.debug({ err, ticket }, 'left a message behind'));
   };

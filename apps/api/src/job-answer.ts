@@ -27,6 +27,12 @@ const HIDDEN_TAILS: Tails = { stdout: HIDDEN_TAIL, stderr: HIDDEN_TAIL };
 const toTime = (ms: number): string => new Date(ms).toISOString();
 const toOptionalTime = (ms: number | null): string | null => (ms === null ? null : toTime(ms));
 
+const toArtifactsAnswer = ({ artifacts }: AttemptRecord): AttemptAnswer['artifacts'] => {
+  if (!artifacts) return null;
+  const { epoch: _, ...summary } = artifacts;
+  return summary;
+};
+
 const toAttemptAnswer = (attempt: AttemptRecord): AttemptAnswer => ({
   attempt: attempt.attempt,
   epoch: attempt.epoch,
@@ -39,6 +45,7 @@ const toAttemptAnswer = (attempt: AttemptRecord): AttemptAnswer => ({
   message: attempt.message ?? null,
   evidence: attempt.evidence ?? null,
   usage: attempt.usage ? toUsageAnswer(attempt.usage) : null,
+  artifacts: toArtifactsAnswer(attempt),
 });
 
 const toRuntime = (job: JobRecord, now_ms: number): number | null =>

@@ -1,15 +1,14 @@
 import { AppError, isTerminal, LOCAL_USER } from '@berth/domain';
 import {
   type Accepted,
-  createJobId,
   type JobRecord,
   type JobStore,
   type NewJob,
   toBucket,
   toNewShape,
+  toNoInput,
   type Uploads,
 } from '@berth/store';
-import { takeInputs } from './job-inputs.js';
 import { createPreparation, type PreparationOptions, type Submission } from './prepare-job.js';
 
 export type { Submission } from './prepare-job.js';
@@ -85,6 +84,14 @@ const createRead =
     return job;
   };
 
+/** Throws AppError `input_not_found`. */
+const touchInputs = async (uploads: Pick<Uploads, 'touch'>, user: string, { spec }: NewJob): Promise<void> => {
+  const { inputs = [] } = spec;
+  const file_ids = inputs.map(({ file_id }) => file_id);
+  const missing = await uploads.touch(user, file_ids);
+  if (missing.length > 0) throw toNoInput(inputs, missing);
+};
+
 /** Submit, read and cancel, for /v1 and for the kept wire formats alike. */
 export const createJobs = (options: JobsOptions) => {
   const { store, uploads, admit, onAccepted, onCancelled } = options;
@@ -93,9 +100,7 @@ export const createJobs = (options: JobsOptions) => {
 
   const accept = async (job: NewJob): Promise<Submitted> => {
     await admit();
-    const { job_id = createJobId(Date.now()) } = job;
-    await takeInputs(uploads, job, job_id);
-    const accepted = await store.accept({ ...job, job_id });
+    const accepted = await store.accept(job);
     onAccepted(job.class);
     if (accepted.replayed) return { job: await read(accepted.job_id), replayed: true };
     return { job: accepted.ended ? await read(accepted.job_id) : toNewRecord(job, accepted), replayed: false };
@@ -111,7 +116,7 @@ export const createJobs = (options: JobsOptions) => {
     prepare,
 
     /** Throws what a submit of the same body would: for whoever submits it later. */
-    check: async (input: unknown, user: string): Promise<void> => takeInputs(uploads, prepare(input, { user }), ''),
+    check: async (input: unknown, user: string): Promise<void> => touchInputs(uploads, user, prepare(input, { user })),
 
     /** Throws AppError `unavailable` while no jobs are accepted: for whoever is about to submit many. */
     admit,

@@ -1,4 +1,4 @@
-import { createKeptReads, type LogEntry } from '@berth/store';
+import { compareIds, createReadCache, type LogEntry } from '@berth/store';
 import { createLogFeeds, type FeedParts, type LogFeed } from './log-feed.js';
 import type { RingPlace } from './log-ring.js';
 import type { LogStart } from './log-start.js';
@@ -29,13 +29,20 @@ const STALLED_MS = 5_000;
 
 const toSize = (page: LogEntry[]): number => page.reduce((sum, { bytes }) => sum + bytes.length + 200, 0);
 
-/** Pages of stored logs. Pieces never change, so a page stays the right one; a small one is read again, as more may have come. */
+/**
+ * Pages of stored logs. Pieces never change, so a page stays the right one; a small one is read again, as more may have come. Where a page is
+ * empty, nothing stood there after it was asked for.
+ */
 const createPages = ({ logs }: Pick<FeedParts, 'logs'>) => {
   const inTurn = createTurns(READS);
   const isLasting = (page: LogEntry[]): boolean => toSize(page) >= PAGE_BYTES / 2;
-  const once = createKeptReads<LogEntry[]>({ most: KEPT_BYTES, toSize, isLasting });
-  return (job_id: string, after: string): Promise<LogEntry[]> =>
-    once(`${job_id} ${after}`, () => inTurn(() => logs.readAfter(job_id, after, PAGE_BYTES)));
+  const once = createReadCache<LogEntry[]>({ most: KEPT_BYTES, toSize, isLasting });
+  return async (job_id: string, after: string): Promise<LogEntry[]> => {
+    const read = () => inTurn(() => logs.readAfter(job_id, after, PAGE_BYTES));
+    const page = await once(`${job_id} ${after}`, read);
+    // Somebody else may have begun to read it before anything stood there.
+    return page.length > 0 ? page : read();
+  };
 };
 
 interface Following {
@@ -101,12 +108,12 @@ export const createLogReader = (parts: FeedParts, stalled_ms = STALLED_MS) => {
   const feeds = createLogFeeds(parts);
 
   async function* readPresent(job_id: string, start: string): AsyncGenerator<LogItem> {
-    for (let last = start; ; ) {
+    const end = await parts.logs.readEnd(job_id);
+    for (let last = start; compareIds(last, end) < 0; ) {
       const page = await readPage(job_id, last);
       yield* page;
-      const end = page.at(-1);
-      if (!end) return;
-      last = end.id;
+      // Empty: the job was forgotten meanwhile.
+      last = page.at(-1)?.id ?? end;
     }
   }
 

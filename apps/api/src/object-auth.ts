@@ -24,7 +24,10 @@ export const createSignatureCheck = (readSecret: () => Promise<string>): CheckSi
     if (secret !== undefined && isSignedRequest(secret, asked)) return;
     secret = await readSecret();
     if (!isSignedRequest(secret, asked)) {
-      throw new AppError('unauthorized', 'This is for workers of this installation, whose clocks are right.');
+      throw new AppError(
+        'unauthorized',
+        'Only workers of this installation may ask for objects. Check REDIS_URL, BERTH_PREFIX and the clock of the worker (±5 minutes).',
+      );
     }
   };
 };

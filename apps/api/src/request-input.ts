@@ -16,13 +16,35 @@ export const integerParam = (
     .pipe(z.number().min(min).max(max))
     .openapi({ type: 'integer', minimum: min, maximum: max, ...shown });
 
-/** A time in a query, in Unix milliseconds. */
+/** A text in a query. No job holds control characters, and PostgreSQL cannot be asked for all of them. */
+export const textParam = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/^[^\p{Cc}]*$/u, 'must not contain control characters');
+
+const UNIX_SECONDS = /^\d{1,11}(?:\.\d{1,9})?$/;
+const rfc3339 = z.iso.datetime({ offset: true });
+
+/** NaN: it is none. */
+const toUnixMs = (text: string): number => {
+  if (UNIX_SECONDS.test(text)) return Math.round(Number(text) * 1000);
+  const time = text.toUpperCase();
+  return rfc3339.safeParse(time).success ? Date.parse(time) : Number.NaN;
+};
+
+/** A time in a query, as in RFC 3339 or in Unix seconds; becomes Unix milliseconds. */
 export const timeParam = (description: string) =>
-  z.iso
-    .datetime({ offset: true, error: 'must be a time such as 2026-11-23T08:00:00Z (write a + as %2B)' })
-    .transform((text) => Date.parse(text))
+  z
+    .string()
+    .transform(toUnixMs)
+    .refine(
+      (ms) => !Number.isNaN(ms),
+      'must be a time such as 2026-11-23T08:00:00Z (write a + as %2B), or Unix seconds',
+    )
     .optional()
-    .openapi({ type: 'string', format: 'date-time', description });
+    .openapi({ type: 'string', description: `${description} As in RFC 3339, or Unix seconds.` });
 
 const refuse = (problems: Problem[]): AppError =>
   new AppError('invalid_request', 'The query is not valid.', { problems });

@@ -1,6 +1,7 @@
 import { type FileStore, type JobNumbers, type JobRecord, objectNames, toFirstId } from '@berth/store';
 import type { Logger } from 'pino';
 import { repeat } from './repeat.js';
+import type { InstallationMark } from './retention/installation-mark.js';
 
 const PERIOD_MS = 600_000;
 
@@ -9,6 +10,7 @@ export interface ServiceCleaningOptions {
   /** Wherever it is: a job may be in the archive by then. */
   readJob: (job_id: string) => Promise<JobRecord | null>;
   files: FileStore;
+  mark: Pick<InstallationMark, 'requireMark' | 'requireSame'>;
   maxAgeSeconds: number;
   now: () => number;
   log: Logger;
@@ -19,10 +21,11 @@ type Verdict = 'done' | 'late' | 'young';
 /**
  * Removes the files of the job orchestrator's jobs when their time is up. It walks over their numbers, which are in the order of submission, up to the
  * first that was submitted too lately; what has not ended by then, or has too lately, is come back to. So each job is looked at a few times,
- * whoever's turn it is, and a crash or a second replica only has something looked at twice. Returns how many jobs were cleaned.
+ * whoever's turn it is, and a crash or a second replica only has something looked at twice. Returns how many jobs were cleaned. Throws AppError
+ * `unavailable`, and has nothing counted as looked at, where "no record" does not say that the job has gone: see `installation-mark.ts`.
  */
 export const cleanServices = async (options: Omit<ServiceCleaningOptions, 'log'>): Promise<number> => {
-  const { numbers, readJob, files, maxAgeSeconds, now } = options;
+  const { numbers, readJob, files, mark, maxAgeSeconds, now } = options;
   const before = now() - maxAgeSeconds * 1000;
   let cleaned = 0;
 
@@ -32,6 +35,7 @@ export const cleanServices = async (options: Omit<ServiceCleaningOptions, 'log'>
     if (known.job_id >= toFirstId(before)) return 'young';
     const job = await readJob(known.job_id);
     if (job && (job.finished_at === null || job.finished_at >= before)) return 'late';
+    if (!job) await mark.requireSame();
     let removed = 0;
     for await (const { name } of files.list(objectNames.artifacts(known.job_id))) {
       await files.remove(name);
@@ -42,6 +46,7 @@ export const cleanServices = async (options: Omit<ServiceCleaningOptions, 'log'>
   };
 
   const { up_to, last, late } = await numbers.readWalk();
+  if (up_to < last || late.length > 0) await mark.requireMark();
   for (const number of late) if ((await look(number)) === 'done') await numbers.noteDone(number);
   for (let number = up_to + 1; number <= last; number++) {
     const verdict = await look(number);

@@ -3,7 +3,7 @@ import type { EventFeed, Store } from '@berth/store';
 import type { Logger } from 'pino';
 import { startArchiver } from './archiver.js';
 import type { ApiConfig } from './config.js';
-import { startJanitor } from './janitor.js';
+import { startForgettingArrays } from './forget-arrays.js';
 import { type Planner, startPlanner } from './planner.js';
 import { startRecounts } from './recounts.js';
 import type { Sweep } from './retention/sweep.js';
@@ -27,10 +27,10 @@ interface UpkeepOptions {
 
 /** What goes on by itself in every replica, beside the moving of the backlog: each of it may be done twice, and by whichever replica. */
 export const startUpkeep = ({ store, feed, classes, config, history, sweep, planner, now, log }: UpkeepOptions) => {
-  const { retention } = store;
+  const { retentionSeconds } = config;
   const workShapes: WorkShapes = startWorkShapes({ store, feed, log });
   const started = [
-    startJanitor({ forgets: [retention.forgetArrays], retentionSeconds: config.retentionSeconds, now, log }),
+    startForgettingArrays({ retention: store.retention, retentionSeconds, now, log }),
     ...(history ? [startArchiver({ archiving: store.archiving, history, ...config, now, log })] : []),
     planner ?? startPlanner({ store, classes, log }),
     startRecounts({ counts: store.counts, log }),

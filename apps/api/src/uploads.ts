@@ -6,6 +6,8 @@ import {
   FileTooLarge,
   FormError,
   type FormSource,
+  FormTooLarge,
+  isWhole,
   keepReceived,
   objectNames,
   type ReceivedFile,
@@ -20,8 +22,8 @@ export const FILE_NAME_RULE = '1 to 255 characters and no control characters';
 
 export const isFileName = (name: string): boolean => FILE_NAME.test(name);
 
-/** What a form may hold beside its files. */
-const FORM_BYTES = 64 * 1024;
+/** What a form may hold beside its files: fields, and the heads of its parts. */
+const FORM_BYTES = 2 * 1024 * 1024;
 const MAX_FILES = 1_000;
 
 /** An upload, and whether its user had these bytes before. */
@@ -50,8 +52,11 @@ export interface IncomingFile {
   file_id?: string | undefined;
 }
 
-const toTooLarge = (limit_bytes: number): AppError =>
-  new AppError('body_too_large', `A file may have ${limit_bytes} bytes.`, { details: { limit_bytes } });
+/** `file`: which of several it is. */
+const toTooLarge = (limit_bytes: number, file?: string): AppError => {
+  const which = file === undefined ? '' : ` ${JSON.stringify(file)} has more, so nothing was kept of the form.`;
+  return new AppError('body_too_large', `A file may have ${limit_bytes} bytes.${which}`, { details: { limit_bytes } });
+};
 
 export const toMismatch = (sha256: string): AppError =>
   new AppError('content_mismatch', `What came has the SHA-256 ${sha256}. Nothing was kept of it.`, {
@@ -68,27 +73,25 @@ const toFull = (quota_bytes: number, stored_bytes: number): AppError =>
 
 const toRefusal = (error: unknown, quota_bytes = 0): unknown => {
   if (error instanceof UploadsFull) return toFull(quota_bytes, error.stored_bytes);
-  if (error instanceof FileTooLarge) return toTooLarge(error.max_bytes);
+  if (error instanceof FileTooLarge) return toTooLarge(error.max_bytes, error.file);
   if (error instanceof FormError) return new AppError('invalid_request', `The form is not valid: ${error.message}.`);
   return error;
 };
 
 /** How much of a user's may come now, and what to say to more. The index looks again when it has come. */
-const readRoom = async (
-  { uploads, maxFileBytes, uploadQuotaBytes: quota_bytes }: UploadIntakeOptions,
-  user: string,
-) => {
-  const whole = { limit: maxFileBytes, refuse: () => toTooLarge(maxFileBytes) };
-  if (quota_bytes === undefined) return whole;
+const readRoom = async ({ uploads, uploadQuotaBytes }: UploadIntakeOptions, user: string) => {
+  const quota_bytes = uploadQuotaBytes ?? Number.POSITIVE_INFINITY;
   const stored = await uploads.readStoredBytes(user);
-  const left = Math.max(0, quota_bytes - stored);
-  return left >= maxFileBytes ? whole : { limit: left, refuse: () => toFull(quota_bytes, stored) };
+  return { left: Math.max(0, quota_bytes - stored), refuse: () => toFull(quota_bytes, stored) };
 };
 
 /** Puts a file into the store and into no index. */
 const receive = async (options: UploadIntakeOptions, file: IncomingFile): Promise<ReceivedFile> => {
   const { user, name, source, bytes, file_id } = file;
-  const { limit, refuse } = await readRoom(options, user);
+  const { maxFileBytes } = options;
+  const room = await readRoom(options, user);
+  const limit = Math.min(room.left, maxFileBytes);
+  const refuse = (): AppError => (limit < maxFileBytes ? room.refuse() : toTooLarge(maxFileBytes));
   if (bytes !== undefined && bytes > limit) throw refuse();
   const object = objectNames.upload(randomUUID());
   const written = await options.files.put(object, source, { max_bytes: limit }).catch((error) => {
@@ -106,11 +109,11 @@ const receive = async (options: UploadIntakeOptions, file: IncomingFile): Promis
  * and what the store or Redis say.
  */
 export const createUploadIntake = (options: UploadIntakeOptions) => {
-  const { files, uploads, uploadQuotaBytes: quota_bytes } = options;
+  const { files, uploads, maxFileBytes, uploadQuotaBytes: quota_bytes } = options;
 
   const keep = async (user: string, received: ReceivedFile[]): Promise<TakenUpload[]> => {
     const { kept } = await keepReceived({ files, uploads, user, quota_bytes }, received);
-    return kept.map(({ kind, upload }) => ({ upload, known: kind === 'known' }));
+    return kept.map(({ kind, upload }) => ({ upload, known: kind !== 'added' }));
   };
 
   return {
@@ -124,9 +127,16 @@ export const createUploadIntake = (options: UploadIntakeOptions) => {
       }
     },
 
-    /** All files of a form, in its order. */
+    /** What the user has of this already, as just used. Undefined: nothing, or its bytes are lost. */
+    async findKnown(user: string, file_id: string): Promise<Upload | undefined> {
+      const known = await uploads.read(user, file_id);
+      if (!known || (await uploads.touch(user, [file_id])).length > 0) return undefined;
+      return (await isWhole(files, known)) ? known : undefined;
+    },
+
+    /** All files of a form, in its order: each as large as a file may be, and together what the user may still store. */
     async takeForm(user: string, form: FormSource): Promise<TakenUpload[]> {
-      const { limit, refuse } = await readRoom(options, user);
+      const { left, refuse } = await readRoom(options, user);
       const onEnd = (seen: { files: ReceivedFile[] }): void => {
         if (seen.files.length === 0) throw new FormError('form', 'there is no file in it');
       };
@@ -134,11 +144,11 @@ export const createUploadIntake = (options: UploadIntakeOptions) => {
         if (!isFileName(name)) throw new FormError('file', `the name of a file must be ${FILE_NAME_RULE}`);
       };
       try {
-        const max_bytes = limit + FORM_BYTES;
-        const { files: received } = await receiveForm(form, { files, max_bytes, max_files: MAX_FILES, onFile, onEnd });
+        const limits = { max_bytes: left + FORM_BYTES, max_file_bytes: maxFileBytes, max_files: MAX_FILES };
+        const { files: received } = await receiveForm(form, { files, ...limits, onFile, onEnd });
         return await keep(user, received);
       } catch (error) {
-        throw error instanceof FileTooLarge ? refuse() : toRefusal(error, quota_bytes);
+        throw error instanceof FormTooLarge ? refuse() : toRefusal(error, quota_bytes);
       }
     },
 

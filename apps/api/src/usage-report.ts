@@ -1,15 +1,11 @@
-import { AppError, addConsumption, NO_CONSUMPTION } from '@berth/domain';
+import { addConsumption, NO_CONSUMPTION } from '@berth/domain';
 import { type History, toUsageRows, type UsageQuestion, type UsageSum } from '@berth/history';
 import type { Archiving, JobRecord, JobStore } from '@berth/store';
-
-/** So many jobs that are still in Redis are added up at the most. */
-const MOST_JOBS = 50_000;
-const BATCH = 500;
 
 interface ReportOptions {
   /** Of Redis alone. */
   jobs: Pick<JobStore, 'readMany'>;
-  archiving: Pick<Archiving, 'findFinishedBetween'>;
+  archiving: Pick<Archiving, 'walkFinished'>;
   /** Undefined: finished jobs are nowhere else. */
   history: Pick<History, 'readUsage'> | undefined;
 }
@@ -31,27 +27,20 @@ const addJob = (sums: Sums, job: JobRecord, by: UsageQuestion['by']): void => {
   }
 };
 
-const toTooMany = (): AppError =>
-  new AppError('invalid_request', 'Too many jobs ended in this time. Ask for a shorter one.', {
-    problems: [{ path: 'query.from', message: `leaves more than ${MOST_JOBS} jobs that are still in Redis` }],
-  });
-
 /**
  * Adds up what finished jobs have used, wherever they are. Redis first, and of the archive then all but what was counted there: a job that moves
- * in between counts once. Sorted by what was reserved, most first. Throws AppError `invalid_request` where it is too much, or `unavailable`.
+ * in between counts once. Sorted by what was reserved, most first. Throws AppError `unavailable` where the archive is away.
  */
 export const createUsageReport =
   ({ jobs, archiving, history }: ReportOptions): ReadUsageReport =>
   async (question) => {
     const { by, from, to, user } = question;
-    const ids = await archiving.findFinishedBetween(from, to, MOST_JOBS + 1);
-    if (ids.length > MOST_JOBS) throw toTooMany();
     const sums: Sums = new Map();
     const counted: string[] = [];
-    for (let i = 0; i < ids.length; i += BATCH) {
-      const found = await jobs.readMany(ids.slice(i, i + BATCH));
-      counted.push(...found.map(({ job_id }) => job_id));
-      for (const job of found) if (user === undefined || job.user === user) addJob(sums, job, by);
+    for await (const ids of archiving.walkFinished({ from, to }, user)) {
+      const found = (await jobs.readMany(ids)).filter((job) => user === undefined || job.user === user);
+      for (const job of found) addJob(sums, job, by);
+      if (history) counted.push(...found.map(({ job_id }) => job_id));
     }
     for (const sum of (await history?.readUsage(question, counted)) ?? []) add(sums, sum);
     return [...sums.values()].sort((a, b) => b.cpu_reserved_ms - a.cpu_reserved_ms || (a.key < b.key ? -1 : 1));

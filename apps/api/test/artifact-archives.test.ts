@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import type { FileStore } from '@berth/store';
 import { extract } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Contents, endWithArtifacts, openShelfApi, type ShelfApi } from './artifact-shelf.js';
+import { type ArtifactApi, type Contents, endWithArtifacts, openArtifactApi } from './artifact-api.js';
 import { download } from './download.js';
 import { until } from './open-test-api.js';
 import { readZip } from './read-zip.js';
@@ -66,10 +66,10 @@ const watchReads = (files: FileStore) => {
   return { seen, files: { ...files, read } };
 };
 
-let api: ShelfApi;
+let api: ArtifactApi;
 let seen: ReturnType<typeof watchReads>['seen'];
 beforeAll(async () => {
-  api = await openShelfApi('archives', (files) => {
+  api = await openArtifactApi('archives', (files) => {
     const watched = watchReads(files);
     ({ seen } = watched);
     return watched.files;

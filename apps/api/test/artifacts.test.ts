@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileStore, objectNames } from '@berth/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { endWithArtifacts, openShelfApi, putPack, type ShelfApi, toSha256 } from './artifact-shelf.js';
+import { type ArtifactApi, endWithArtifacts, openArtifactApi, putPack, toSha256 } from './artifact-api.js';
 import { download } from './download.js';
 import { claimJob, startJob, until } from './open-test-api.js';
 import { openUser } from './open-users.js';
@@ -9,10 +9,10 @@ import { readZip } from './read-zip.js';
 
 const ODD = ['a b/ü-😀.txt', '100%/c%2Fd', 'q?x=1#y', "it's (1)*.csv", '__proto__', 'constructor/toString', 'C:x'];
 
-let api: ShelfApi;
+let api: ArtifactApi;
 let files: FileStore;
 beforeAll(async () => {
-  api = await openShelfApi('artifacts');
+  api = await openArtifactApi('artifacts');
   ({ files } = api);
 });
 afterAll(() => api.close());
@@ -42,6 +42,8 @@ describe('the list', () => {
       next_cursor: null,
     });
     expect(body.files.map(({ path }: { path: string }) => path)).toEqual(Object.keys(contents).sort());
+    const [attempt] = (await api.send('GET', `/v1/jobs/${job_id}`)).body.attempts;
+    expect(attempt.artifacts).toEqual({ files: 8, bytes, refused: 2, notes: ['link: refused'] });
     for (const file of body.files) {
       const reply = await get(file.url);
       expect([reply.status, reply.bytes.toString('utf8')], file.path).toEqual([200, contents[file.path]]);
@@ -68,8 +70,8 @@ describe('the list', () => {
     const job_id = await submit();
     const notes = ['the outputs were not kept: the job was cancelled meanwhile'];
     const { epoch } = await end(job_id, {}, { notes, refused: 3 });
-    await files.remove(objectNames.manifest(job_id, epoch));
-    await files.remove(objectNames.pack(job_id, epoch));
+    await files.remove(objectNames.outputs(job_id, epoch).manifest);
+    await files.remove(objectNames.outputs(job_id, epoch).pack);
     expect(await get(`/v1/jobs/${job_id}/artifacts`)).toMatchObject({
       status: 200,
       body: { attempt: 1, epoch, files: [], total_files: 0, refused: 3, notes, next_cursor: null },
@@ -216,9 +218,9 @@ describe('a file', () => {
       const replies = ['', '/x', '.zip', '.tar.gz'].map((what) => get(`/v1/jobs/${lost}/artifacts${what}`));
       return (await Promise.all(replies)).map(({ status, body }) => [status, body?.code]);
     };
-    await files.remove(objectNames.pack(lost, epoch));
+    await files.remove(objectNames.outputs(lost, epoch).pack);
     expect(await ask()).toEqual([[200, undefined], ...Array(3).fill([410, 'gone'])]);
-    await files.remove(objectNames.manifest(lost, epoch));
+    await files.remove(objectNames.outputs(lost, epoch).manifest);
     expect(await ask()).toEqual(Array(4).fill([410, 'gone']));
     expect((await get(`/v1/jobs/${lost}/artifacts`)).body.detail).toMatch(/kept no longer/);
   });
@@ -230,7 +232,7 @@ describe('what a running job has written so far', () => {
     expect((await get(`/v1/jobs/${job_id}/artifacts?partial=true`)).body).toMatchObject({ attempt: null });
     const { epoch } = await startJob(api.store, job_id);
     const part = randomBytes(8).toString('hex');
-    const names = { pack: objectNames.partialPack(job_id, part), manifest: objectNames.partialManifest(job_id, part) };
+    const names = objectNames.partialOutputs(job_id, part);
     const kept = await putPack(files, names, { 'so far.txt': 'half' });
     expect((await get(`/v1/jobs/${job_id}/artifacts`)).body).toMatchObject({ attempt: null, files: [] });
     const asked = get(`/v1/jobs/${job_id}/artifacts?partial=true`);

@@ -86,6 +86,16 @@ describe('a query', () => {
     [30, '/v1/jobs?state=done', 'query.state'],
     [30, '/v1/jobs?label=x', 'query.label'],
     [30, '/v1/jobs?name=', 'query.name'],
+    [30, '/v1/jobs?name=%00', 'query.name'],
+    [30, '/v1/jobs?name=a%0a', 'query.name'],
+    [30, '/v1/jobs?user=a%00', 'query.user'],
+    [30, '/v1/jobs?class=%00', 'query.class'],
+    [30, '/v1/jobs?node=%00', 'query.node'],
+    [30, '/v1/jobs?label=a=%00', 'query.label'],
+    [30, '/v1/jobs?cursor=%00', 'query.cursor'],
+    [30, '/v1/arrays?user=%00', 'query.user'],
+    [30, '/v1/usage?user=%00', 'query.user'],
+    [30, '/v1/usage?user=a%7f', 'query.user'],
   ])('row %i: %s is 400 and names %s', async (_row, path, where) => {
     const reply = await api.send('GET', path.replace('{id}', job_id));
     expect(reply.status).toBe(400);

@@ -1,7 +1,9 @@
-import type { Claim } from '@berth/store';
+import { Readable } from 'node:stream';
+import { type Claim, objectNames, type Store } from '@berth/store';
 import { afterEach, describe, expect, it } from 'vitest';
+import { createInstallationMark, type InstallationMark } from '../src/retention/installation-mark.js';
 import { cleanServices } from '../src/service-cleaning.js';
-import { endWithArtifacts } from './artifact-shelf.js';
+import { endWithArtifacts } from './artifact-api.js';
 import { claimJob, collect, settleJob } from './open-test-api.js';
 import { openUser } from './open-users.js';
 import { type OrchestratorApi, openOrchestratorApi, type Part } from './orchestrator-api.js';
@@ -134,6 +136,14 @@ describe('the limits of a service', () => {
   });
 });
 
+/** Of the files of these tests, which are not those that the API marks as its own. */
+const openMark = async (history?: { read: () => Promise<null> }) => {
+  const { store, files } = api;
+  const mark = objectNames.installation(await store.readInstallation());
+  await files.put(mark, Readable.from([Buffer.from('x')]));
+  return createInstallationMark({ store, files, history });
+};
+
 describe('a job that ended long ago', () => {
   it('is cleaned when MAX_AGE is over, also after its record is gone, and for its user only', async () => {
     let at = Date.now();
@@ -156,8 +166,9 @@ describe('a job that ended long ago', () => {
     let at = Date.now();
     api = await openOrchestratorApi('orchestrator-clean');
     const { store, files } = api;
+    const mark = await openMark();
     const clean = () =>
-      cleanServices({ numbers: store.numbers, readJob: store.jobs.read, files, maxAgeSeconds: 60, now: () => at });
+      cleanServices({ ...store, readJob: store.jobs.read, files, mark, maxAgeSeconds: 60, now: () => at });
     const countArtifacts = async () => (await collect(files.list('artifacts/'))).length;
     const [first, slow, third] = [await submit(1), await submit(2), await submit(3)];
     for (const { job_id } of [first, third]) await endWithArtifacts(api, job_id, { a: 'a' });
@@ -172,5 +183,29 @@ describe('a job that ended long ago', () => {
     at = before + 60_000;
     expect([await clean(), await countArtifacts()]).toEqual([1, 0]);
     expect(await store.numbers.readWalk()).toEqual({ up_to: 3, last: 3, late: [] });
+  });
+
+  it('keeps its files where "no record" may say that the archive is not known here, or that Redis has gone back', async () => {
+    const at = Date.now() + 61_000;
+    api = await openOrchestratorApi('orchestrator-unknown');
+    const { store, files } = api;
+    const history = { read: async () => null };
+    const clean = (mark: InstallationMark, readJob: Store['jobs']['read'] = store.jobs.read) =>
+      cleanServices({ ...store, readJob, files, mark, maxAgeSeconds: 60, now: () => at });
+    const goBack = async () => {
+      await api.redis.set(store.keys.wentBack, '1');
+      return null;
+    };
+    const { job_id } = await submit(1);
+    await endWithArtifacts(api, job_id, { a: 'a' });
+    await store.retention.forgetJobs([job_id]);
+    await store.archiving.noteArchived(job_id);
+    await expect(clean(await openMark())).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(clean(await openMark(history), goBack)).rejects.toMatchObject({ code: 'unavailable' });
+    await api.redis.del(store.keys.wentBack);
+    expect(await collect(files.list('artifacts/'))).toHaveLength(2);
+    expect(await store.numbers.readWalk()).toMatchObject({ up_to: 0 });
+    expect(await clean(await openMark(history))).toBe(1);
+    expect(await collect(files.list('artifacts/'))).toEqual([]);
   });
 });

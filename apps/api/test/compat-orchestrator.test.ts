@@ -1,6 +1,6 @@
 import { objectNames } from '@berth/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { endWithArtifacts, putPack } from './artifact-shelf.js';
+import { endWithArtifacts, putPack } from './artifact-api.js';
 import { download } from './download.js';
 import { claimJob, settleJob, startJob, until } from './open-test-api.js';
 import { FORM_TYPE, type OrchestratorApi, openOrchestratorApi, type Part, toForm } from './orchestrator-api.js';
@@ -78,7 +78,7 @@ describe('an upload', () => {
     [
       'a long field',
       [RUN, ['user_id', '7'.repeat(2000)], ...FIELDS],
-      'Error reading text field: longer than 1024 bytes',
+      'Error reading text field: "user_id" is longer than 1024 bytes',
     ],
     ['a bad name', [RUN, ['file', 'a\tb', 'x'], ...FIELDS], 'Could not save file: its name cannot be a file name'],
   ];
@@ -109,6 +109,15 @@ describe('an upload', () => {
     if (typeof large !== 'string') {
       expect(large.body.message).toBe('Could not save file: Chunk read failed: the upload is larger than 400 MiB');
     }
+    expect(await api.countLeft()).toEqual(before);
+  });
+
+  it('beyond what its user may have pending is refused, and nothing is left of it', async () => {
+    const before = await api.countLeft();
+    await api.store.quotas.set({ user: 'local' }, { max_pending: 0 });
+    const { status, body } = await api.upload([RUN, ['file', 'new.txt', 'not had before'], ...FIELDS]);
+    await api.store.quotas.remove({ user: 'local' });
+    expect([status, body.id]).toEqual([429, 0]);
     expect(await api.countLeft()).toEqual(before);
   });
 
@@ -181,6 +190,17 @@ describe('a job', () => {
     expect((await terminate(id)).status).toBe(200);
   });
 
+  it('is killed while it is prepared, and does not begin', async () => {
+    const { id, job_id } = await submit();
+    const claim = await claimJob(api.store, job_id);
+    expect(await stateOf(id)).toMatchObject({ status: 'Prepared' });
+    const reply = await terminate(id);
+    expect([reply.status, reply.body]).toEqual([200, { id, status: 'Unknown', message: 'job terminated' }]);
+    expect(await api.store.claims.start(claim, 'sha256:abc')).toBe('cancel');
+    await settleJob(api.store, claim, { type: 'completed', cause: null, exit_code: 0 });
+    expect(await stateOf(id)).toMatchObject({ status: 'Killed' });
+  });
+
   it('is killed before it has begun, and never runs', async () => {
     const { id, job_id } = await submit();
     expect((await terminate(id)).status).toBe(200);
@@ -227,7 +247,7 @@ describe('partial results', () => {
     await startJob(api.store, job_id);
     const asked = api.get(`/download_partial/${id}`);
     await until('somebody waits', () => api.store.partials.isWanted(job_id));
-    const names = { pack: objectNames.partialPack(job_id, 'p'), manifest: objectNames.partialManifest(job_id, 'p') };
+    const names = objectNames.partialOutputs(job_id, 'p');
     const kept = await putPack(api.files, names, { 'half.txt': 'half' });
     await api.store.partials.answer(job_id, { part: 'p', epoch: 1, ...kept, refused: 0, notes: [] });
     expect(String((await readZip((await asked).bytes))['half.txt'])).toBe('half');

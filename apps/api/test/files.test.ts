@@ -58,8 +58,28 @@ describe('GET /v1/files', () => {
     await api.context.files.remove(upload?.object ?? '');
     expect(await api.send('GET', `/v1/files/${file_id}/content`)).toMatchObject({
       status: 410,
-      body: { code: 'gone' },
+      body: { code: 'gone', detail: expect.stringContaining('Upload the same bytes again') },
     });
+  });
+
+  it.each([
+    ['PUT /v1/files', (bytes: string) => api.put(bytes)],
+    ['PUT /v1/files/{id}', (bytes: string) => api.put(bytes, `/v1/files/${sha256(bytes)}`)],
+    [
+      'POST /v1/files',
+      (bytes: string) => {
+        const body = new FormData();
+        body.append('file', new Blob([bytes]), 'a');
+        return fetch(`http://127.0.0.1:${api.port}/v1/files`, { method: 'POST', body });
+      },
+    ],
+  ])('is whole again when the same bytes come by %s', async (how, send) => {
+    const bytes = `lost, and sent by ${how}`;
+    const { file_id } = (await api.put(bytes)).body;
+    const upload = await api.store.uploads.read('local', file_id);
+    await api.context.files.remove(upload?.object ?? '');
+    expect((await send(bytes)).status).toBe(200);
+    expect(await api.send('GET', `/v1/files/${file_id}/content`)).toMatchObject({ status: 200, text: bytes });
   });
 });
 

@@ -149,6 +149,7 @@ describe('GET /v1/jobs over both stores', () => {
       toQuery({ finished_before: late }),
       toQuery({ finished_after: ended[3] ?? '', finished_before: late, state: 'completed' }),
       toQuery({ created_after: '2100-01-01T00:00:00+01:00' }),
+      toQuery({ created_after: `${Date.parse(middle) / 1000}` }),
     ];
     const ask = () => Promise.all(queries.map((query) => readPages(query, 5, nothing)));
     const before = await ask();
@@ -157,6 +158,7 @@ describe('GET /v1/jobs over both stores', () => {
     const isLate = ({ finished_at }: { finished_at: string | null }) => finished_at !== null && finished_at >= late;
     expect(before[2]).toEqual(rows.filter(isLate).map(({ job_id }) => job_id));
     expect(before[5]).toEqual([]);
+    expect(before[6]).toEqual(before[0]);
     await mover.step(ids.slice(0, 17), 'write');
     await mover.step(ids.slice(0, 12), 'remove');
     expect(await ask()).toEqual(before);

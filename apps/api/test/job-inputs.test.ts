@@ -56,6 +56,30 @@ describe('the inputs of a job', () => {
     });
   });
 
+  it('are looked at once for an Idempotency-Key: its job and its array are there when they have gone', async () => {
+    const file_id = await upload('gone by then');
+    const send = (key: string, body: object) =>
+      api.send('POST', '/v1/jobs', { body, headers: { 'idempotency-key': key } });
+    const [job, array] = [toJob(file_id), { ...toJob(file_id), array: { size: 1 } }];
+    const { job_id } = (await send('job', job)).body as { job_id: string };
+    const { array_id } = (await send('array', array)).body as { array_id: string };
+    await settleJob(api.store, await claimJob(api.store, job_id));
+    await post(`/v1/arrays/${array_id}/cancel`, {});
+    expect((await remove(file_id)).status).toBe(204);
+    expect(await send('job', job)).toMatchObject({ status: 200, body: { job_id, state: 'completed' } });
+    expect(await send('array', array)).toMatchObject({ status: 200, body: { array_id } });
+    expect((await send('another', job)).status).toBe(422);
+  });
+
+  it('of one that was refused can be removed at once', async () => {
+    const file_id = await upload('refused');
+    await api.store.quotas.set({ user: 'local' }, { max_pending: 0 });
+    expect((await post('/v1/jobs', toJob(file_id))).status).toBe(429);
+    expect((await post('/v1/jobs', { ...toJob(file_id), array: { size: 2 } })).status).toBe(429);
+    await api.store.quotas.remove({ user: 'local' });
+    expect((await remove(file_id)).status).toBe(204);
+  });
+
   it('stay for an array until its last index has ended', async () => {
     const file_id = await upload('needed by an array');
     const made = await post('/v1/jobs', { ...toJob(file_id), array: { size: 2 } });

@@ -2,28 +2,31 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type History, openHistory } from '@berth/history';
-import { type FileStore, objectNames, openLocalFiles, openRedis } from '@berth/store';
+import { type FileStore, FilesUnavailable, objectNames, openLocalFiles, openRedis } from '@berth/store';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createSweep, type Sweep } from '../src/retention/sweep.js';
-import { endWithArtifacts, toSha256 } from './artifact-shelf.js';
+import { endWithArtifacts, toSha256 } from './artifact-api.js';
 import { expectProblem, openTestApi, type TestApi } from './open-test-api.js';
 import { openUser, type TestUser } from './open-users.js';
 
 const HOUR_MS = 3600_000;
 const WEEK_SECONDS = 7 * 24 * 3600;
-const NOBODYS = objectNames.pack('01a203e8-f53f-7020-bbde-f6a317f77f74', 1);
+const NOBODYS = objectNames.outputs('01a203e8-f53f-7020-bbde-f6a317f77f74', 1).pack;
 
 let api: TestApi;
 let operator: TestUser;
 let folder: string;
 let files: FileStore;
+let mark: string;
 let now_ms: number;
 beforeEach(async () => {
   api = await openTestApi('retention-refusals');
   operator = await openUser(api, 'root', 'operator');
   folder = mkdtempSync(join(tmpdir(), 'berth-retention-'));
   files = await openLocalFiles(folder);
+  mark = objectNames.installation(await api.store.readInstallation());
+  await files.put(mark, once('x'));
   now_ms = Date.now() + 2 * HOUR_MS;
 });
 afterEach(async () => {
@@ -35,9 +38,10 @@ afterEach(async () => {
 async function* once(text: string): AsyncGenerator<Buffer> {
   yield Buffer.from(text);
 }
-const openSweep = (history?: Pick<History, 'read' | 'findFinished' | 'remove'>): Sweep => {
+const openSweep = (history?: Pick<History, 'read' | 'findFinished' | 'remove'>, over = files): Sweep => {
   const log = pino({ level: 'silent' });
-  return createSweep({ store: api.store, files, history, retentionSeconds: WEEK_SECONDS, now: () => now_ms, log });
+  const own = { history, files: over, retentionSeconds: WEEK_SECONDS, now: () => now_ms, log };
+  return createSweep({ store: api.store, ...own });
 };
 const toHistory = (read: () => Promise<null>) => ({ read, findFinished: async () => [], remove: async () => 0 });
 const openRaw = () => {
@@ -90,6 +94,33 @@ describe('nothing is removed', () => {
     expect(await sweep.scrub(true)).toMatchObject({ artifacts_orphan: { count: 1 } });
   });
 
+  it('where the store is empty that was marked before, until a person says that it is a new one', async () => {
+    const file_id = await upload('alice', 'mounted');
+    expect(await sweep.scrub(true)).toMatchObject({ artifacts_orphan: { count: 1 } });
+    await files.remove(mark);
+    const entry = await api.store.uploads.read('alice', file_id);
+    await files.remove(entry?.object ?? '');
+    await expectRefusal(sweep, 'unmarked', new RegExp(`mount it.*remove ${api.store.keys.filesMarked} from Redis`));
+    expect(await isThere(mark)).toBe(false);
+    expect(await api.store.uploads.read('alice', file_id)).toEqual(entry);
+    await openRaw().del(api.store.keys.filesMarked);
+    expect(await sweep.scrub(false)).toMatchObject({ uploads_missing: { count: 1 } });
+    expect(await isThere(mark)).toBe(true);
+  });
+
+  it('of uploads that are not there because the store was unmounted in the middle', async () => {
+    const file_id = await upload('alice', 'mounted');
+    const unmounting: FileStore = {
+      ...files,
+      stat: async () => {
+        await files.remove(mark);
+        return undefined;
+      },
+    };
+    await expect(openSweep(undefined, unmounting).scrub(false)).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await api.store.uploads.read('alice', file_id)).not.toBeNull();
+  });
+
   it('of what was judged before Redis lost its data', async () => {
     const redis = openRaw();
     const name = await api.store.readInstallation();
@@ -139,6 +170,29 @@ describe('nothing is removed', () => {
     ]);
     await alice.send('DELETE', `/v1/schedules/${made.body.schedule_id}`);
   });
+});
+
+it('records in Redis go when their time is up, also while the file store is away', async () => {
+  const [old, short, long] = [
+    await end(await openUser(api, 'alice')),
+    await end(await openUser(api, 'bob')),
+    await end(await openUser(api, 'carol')),
+  ];
+  await api.store.retention.setBook({ users: { bob: { records_seconds: 3_600 } } });
+  await openRaw().zadd(api.store.keys.finished, Date.now() - WEEK_SECONDS * 1000 - HOUR_MS, old);
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const passes = openSweep(undefined, {
+    ...files,
+    // biome-ignore lint/correctness/useYield: it is away
+    list: async function* () {
+      throw new FilesUnavailable('away');
+    },
+  }).start();
+  vi.advanceTimersByTime(60_000);
+  await passes.close();
+  const left = await Promise.all([old, short, long].map(api.store.jobs.read));
+  expect(left.map((job) => job?.job_id)).toEqual([undefined, undefined, long]);
 });
 
 describe('with an archive', () => {

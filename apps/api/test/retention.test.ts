@@ -6,7 +6,7 @@ import { type FileStore, objectNames, openLocalFiles } from '@berth/store';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createSweep, type Sweep } from '../src/retention/sweep.js';
-import { type Contents, endWithArtifacts, putPack, toSha256 } from './artifact-shelf.js';
+import { type Contents, endWithArtifacts, putPack, toSha256 } from './artifact-api.js';
 import { claimJob, expectProblem, openTestApi, settleJob, startJob, type TestApi } from './open-test-api.js';
 import { openUser, type TestUser } from './open-users.js';
 
@@ -34,6 +34,7 @@ afterAll(() => api.close());
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'berth-retention-'));
   files = await openLocalFiles(folder);
+  await put(objectNames.installation(await api.store.readInstallation()));
   now_ms = Date.now();
   sweep = openSweep();
 });
@@ -128,7 +129,7 @@ describe('what is kept no longer', () => {
     now_ms += 2 * HOUR_MS;
     const before = await listNames();
     const found = await sweep.preview();
-    const pack = objectNames.pack(theirs.job_id, theirs.epoch);
+    const pack = objectNames.outputs(theirs.job_id, theirs.epoch).pack;
     expect(found).toEqual({
       artifacts_expired: { count: 2, bytes: expect.any(Number), ids: expect.arrayContaining([pack]) },
     });
@@ -162,15 +163,11 @@ describe('what is kept no longer', () => {
     const kept = await api.store.uploads.read('alice', input);
     expect(kept).not.toBeNull();
     const claim = await startJob(api.store, job_id);
-    await putPack(
-      files,
-      { pack: objectNames.pack(job_id, claim.epoch), manifest: objectNames.manifest(job_id, claim.epoch) },
-      { a: 'x' },
-    );
+    await putPack(files, objectNames.outputs(job_id, claim.epoch), { a: 'x' });
     await sweep.sweep();
     expect(await listNames()).toEqual([
-      objectNames.manifest(job_id, claim.epoch),
-      objectNames.pack(job_id, claim.epoch),
+      objectNames.outputs(job_id, claim.epoch).manifest,
+      objectNames.outputs(job_id, claim.epoch).pack,
       kept?.object,
     ]);
     await settleJob(api.store, claim);
@@ -186,12 +183,12 @@ describe('what a crash has left', () => {
     await upload('alice', 'known');
     const known = await listNames();
     const claim = await claimJob(api.store, await bob.submit({ outputs: ['**'] }));
-    known.push(objectNames.pack(claim.job_id, claim.epoch));
+    known.push(objectNames.outputs(claim.job_id, claim.epoch).pack);
     await put(known.at(-1) ?? '');
     const orphans = [
-      objectNames.pack('01a203e8-f53f-7020-bbde-f6a317f77f74', 1),
-      objectNames.pack(job_id, epoch + 1),
-      objectNames.partialPack(job_id, 'abc'),
+      objectNames.outputs('01a203e8-f53f-7020-bbde-f6a317f77f74', 1).pack,
+      objectNames.outputs(job_id, epoch + 1).pack,
+      objectNames.partialOutputs(job_id, 'abc').pack,
       objectNames.logSegment(job_id, epoch, 1, 2),
     ];
     for (const name of orphans) await put(name);
@@ -252,7 +249,7 @@ describe('what a crash has left', () => {
   });
 
   it('is not judged where the records cannot be read', async () => {
-    await put(objectNames.pack('01a203e8-f53f-7020-bbde-f6a317f77f74', 1));
+    await put(objectNames.outputs('01a203e8-f53f-7020-bbde-f6a317f77f74', 1).pack);
     now_ms += 2 * HOUR_MS;
     const away = openSweep(toHistory(() => Promise.reject(new Error('the archive is away'))));
     await expect(away.sweep()).rejects.toThrow('the archive is away');

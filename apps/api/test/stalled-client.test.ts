@@ -18,9 +18,9 @@ afterEach(async () => {
 });
 
 /** A server of one stream, and a client that has asked for it and reads nothing yet. `closed`: whether the server has let it go. */
-const openStream = async (start: (outgoing: ServerResponse) => Chunks) => {
+const openStream = async (start: (outgoing: ServerResponse) => Chunks, stalled_ms = STALLED_MS) => {
   const seen = { ended: false, closed: false };
-  const streams = createStreams(new AbortController().signal, pino({ level: 'silent' }), STALLED_MS);
+  const streams = createStreams(new AbortController().signal, pino({ level: 'silent' }), stalled_ms);
   async function* watch(chunks: Chunks): Chunks {
     try {
       yield* chunks;
@@ -78,8 +78,9 @@ it('so is one that stalls when everything has been made', async () => {
 });
 
 it('one that is slow is served for as long as it takes', async () => {
-  const chunks = 150;
-  const { client, seen } = await openStream(() => repeat(CHUNK, chunks));
+  const chunks = 200;
+  // Less than the whole takes, and more than what the kernel may hold of it: until that is read, nothing goes out.
+  const { client, seen } = await openStream(() => repeat(CHUNK, chunks), 4 * STALLED_MS);
   let bytes = 0;
   client.on('data', (chunk) => {
     bytes += chunk.length;

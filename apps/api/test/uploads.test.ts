@@ -1,7 +1,7 @@
 import { request as sendRequest } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FILE_LIMIT, type FileApi, openFileApi, sha256 } from './open-file-api.js';
+import { FILE_LIMIT, type FileApi, openFileApi, sha256, USER_QUOTA } from './open-file-api.js';
 import { expectProblem, until } from './open-test-api.js';
 
 let api: FileApi;
@@ -218,6 +218,24 @@ describe('POST /v1/files', () => {
     expect((await api.send('POST', '/v1/files', { body, headers: { 'content-type': type } })).status).toBe(200);
   });
 
+  it('takes files that are each as large as a file may be, and together what the user may still store', async () => {
+    const objects = await api.findObjects();
+    const toLarge = (letters: string) =>
+      toForm([...letters].map((letter) => ['file', letter, letter.repeat(FILE_LIMIT)]));
+    const send = async ({ body, type }: ReturnType<typeof toForm>) =>
+      api.send('POST', '/v1/files', { body, headers: { 'content-type': type } });
+    expect(await send(toLarge('abcd'))).toMatchObject({
+      status: 413,
+      body: { limit_bytes: USER_QUOTA, detail: expect.stringContaining('delete some') },
+    });
+    expect(await api.findObjects()).toBe(objects);
+    const endless = toLarge('abcdefghijkl');
+    expect(await send(endless)).toMatchObject({ status: 413, body: { limit_bytes: USER_QUOTA } });
+    const taken = await send(toLarge('ab'));
+    expect(taken.status).toBe(201);
+    for (const { file_id } of taken.body.files) await api.send('DELETE', `/v1/files/${file_id}`);
+  });
+
   it('wants of their names what it wants of any', async () => {
     const objects = await api.findObjects();
     for (const name of ['n'.repeat(256), 'a\u0001b']) {
@@ -233,10 +251,13 @@ describe('POST /v1/files', () => {
     const objects = await api.findObjects();
     const { body, type } = toForm([
       ['file', 'a', 'small and new'],
-      ['file', 'b', 'x'.repeat(FILE_LIMIT + 70_000)],
+      ['file', 'b', 'x'.repeat(FILE_LIMIT + 1)],
     ]);
     const headers = { 'content-type': type };
-    expect((await api.send('POST', '/v1/files', { body, headers })).status).toBe(413);
+    expect(await api.send('POST', '/v1/files', { body, headers })).toMatchObject({
+      status: 413,
+      body: { limit_bytes: FILE_LIMIT, detail: expect.stringContaining('"b" has more') },
+    });
     expect((await api.send('POST', '/v1/files', { body: body.slice(0, 200), headers })).status).toBe(400);
     expect((await api.send('POST', '/v1/files', { body: '--b0undary--\r\n', headers })).status).toBe(400);
     expect((await api.send('POST', '/v1/files', { body: 'x', headers: { 'content-type': 'text/plain' } })).status).toBe(

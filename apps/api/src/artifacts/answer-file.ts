@@ -35,13 +35,15 @@ export const closeOnAbort = (pack: Readable, signal: AbortSignal): Readable => {
   return pack;
 };
 
-async function* readExactly(pack: Readable, bytes: number): Chunks {
+/** Throws where there are not so many bytes. */
+export async function* readExactly(object: Readable, bytes: number): Chunks {
   let left = bytes;
-  for await (const chunk of pack) {
+  for await (const chunk of object) {
     left -= (chunk as Buffer).length;
     yield chunk as Buffer;
   }
-  if (left !== 0) throw new Error(`the pack ends ${left} bytes too soon`);
+  if (left > 0) throw new Error(`the object ends ${left} bytes too soon`);
+  if (left < 0) throw new Error(`the object is ${-left} bytes longer than it was said to be`);
 }
 
 interface FileParts {

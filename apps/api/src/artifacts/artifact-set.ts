@@ -1,13 +1,11 @@
 import { AppError } from '@berth/domain';
-import { type ArtifactSummary, type JobRecord, objectNames } from '@berth/store';
+import { type ArtifactSummary, type JobRecord, type OutputNames, objectNames } from '@berth/store';
 
 /** What one attempt left, and where it is kept. */
 export interface ArtifactSet {
   attempt: number;
   summary: ArtifactSummary;
-  /** Names of objects. */
-  pack: string;
-  manifest: string;
+  names: OutputNames;
   /** Seen while its container ran. */
   partial: boolean;
 }
@@ -30,8 +28,7 @@ export const findArtifactSet = (job: JobRecord, { attempt, epoch }: Wanted): Art
   return {
     attempt: found.attempt,
     summary,
-    pack: objectNames.pack(job.job_id, summary.epoch),
-    manifest: objectNames.manifest(job.job_id, summary.epoch),
+    names: objectNames.outputs(job.job_id, summary.epoch),
     partial: false,
   };
 };

@@ -17,6 +17,5 @@ export const createCollectNow =
       throw new AppError('unavailable', 'The worker of this job did not answer in time. Ask again in a few seconds.');
     }
     const { part, ...summary } = found;
-    const pack = objectNames.partialPack(job_id, part);
-    return { attempt, summary, pack, manifest: objectNames.partialManifest(job_id, part), partial: true };
+    return { attempt, summary, names: objectNames.partialOutputs(job_id, part), partial: true };
   };

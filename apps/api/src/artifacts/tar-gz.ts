@@ -5,8 +5,8 @@ import { ARCHIVE_LEVEL, type ArtifactFile, type TakeFile } from '@berth/store';
 import { pack as openTar, type Pack } from 'tar-stream';
 import type { Chunks } from '../byte-stream.js';
 
-/** What its headers can hold. */
-const LAST_SECOND = 0x1_ffff_ffff;
+/** What is later `tar-stream` writes as a number below zero, which makes the header malformed. */
+const LAST_SECOND = 0x7fff_ffff;
 
 /** Whoever reads the archive is told of it; of what stands behind it nobody is. */
 const ignore = () => undefined;

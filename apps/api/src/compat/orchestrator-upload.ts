@@ -1,5 +1,5 @@
 import { isFromOtherSite, isRelativePath, OTHER_SITE, type Service } from '@berth/domain';
-import { type FileStore, FileTooLarge, FormError, type ReceivedForm, receiveForm } from '@berth/store';
+import { type FileStore, FormError, FormTooLarge, type ReceivedForm, receiveForm } from '@berth/store';
 import type { Context } from 'hono';
 import { readUpload } from '../upload-body.js';
 import { OrchestratorError } from './orchestrator-errors.js';
@@ -27,7 +27,7 @@ export const refuseOtherSites = (c: Context): void => {
 };
 
 const toRefusal = (error: unknown): unknown => {
-  if (error instanceof FileTooLarge) {
+  if (error instanceof FormTooLarge) {
     return refuse(`Could not save file: Chunk read failed: the upload is larger than ${MAX_BYTES / 1024 / 1024} MiB`);
   }
   if (!(error instanceof FormError)) return error;

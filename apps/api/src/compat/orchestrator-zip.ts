@@ -1,28 +1,24 @@
-import { Readable } from 'node:stream';
 import { AppError } from '@berth/domain';
-import { createPackReader, type JobRecord, toZip } from '@berth/store';
+import { type JobRecord, toZip } from '@berth/store';
 import type { Context } from 'hono';
-import { closeOnAbort, DOWNLOAD_HEADERS, readPack } from '../artifacts/answer-file.js';
-import { NOTHING, openShelf, type ShelfOptions, type Which } from '../artifacts/shelf.js';
+import { answerArchive } from '../artifacts/answer-archive.js';
+import { type ArtifactReader, NOTHING, type Which } from '../artifacts/artifact-reader.js';
 import type { Streams } from '../byte-stream.js';
-import { toDisposition } from '../http-range.js';
 
-const TYPE = 'application/zip';
+interface AnswerZipOptions {
+  artifacts: Pick<ArtifactReader, 'find'>;
+  streams: Streams;
+}
 
-/** Answers with all the files of a job as one zip, which is made while it is sent. Undefined where there are none. */
-export const createAnswerZip = ({ streams, ...options }: ShelfOptions & { streams: Streams }) => {
-  const shelf = openShelf(options);
+/** Answers with all the files of a job as one zip. Undefined where there are none. */
+export const createAnswerZip = ({ artifacts, streams }: AnswerZipOptions) => {
+  const parts = { filename: 'output.zip', type: 'application/zip', toArchive: toZip, streams };
 
   const answer = async (c: Context, job: JobRecord, which: Which): Promise<Response | undefined> => {
-    const found = await shelf.find(job, which);
+    const found = await artifacts.find(job, which);
     // A job that wrote nothing has left an empty zip; one whose files could not be kept has left none.
     if (!found || found.listing === NOTHING) return undefined;
-    const { packed } = found.listing;
-    const headers = { ...DOWNLOAD_HEADERS, 'content-type': TYPE, 'content-disposition': toDisposition('output.zip') };
-    if (c.req.method === 'HEAD') return new Response(null, { headers });
-    const pack = packed.some(({ bytes }) => bytes > 0) ? await found.open() : Readable.from([]);
-    const start = (signal: AbortSignal) => readPack(pack, toZip(packed, createPackReader(closeOnAbort(pack, signal))));
-    return streams.answer(c, TYPE, start, { headers });
+    return answerArchive(c, found, parts);
   };
 
   /** `gone`: its files are kept no longer; `conflict`: it has just ended, or not begun. */

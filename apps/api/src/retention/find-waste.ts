@@ -1,6 +1,6 @@
 import { type RetentionBook, toKeepSeconds } from '@berth/domain';
 import { type FileStore, isJobId, type StoredObject, type Upload, type Uploads } from '@berth/store';
-import type { FindOwner, Owner } from './owners.js';
+import type { FindObjectJob, ObjectJob } from './object-job.js';
 
 /** What is younger may be about to get its entry: its writer is at work. */
 const YOUNG_MS = 3600_000;
@@ -23,7 +23,7 @@ export interface Waste {
 export interface WasteParts {
   files: Pick<FileStore, 'list' | 'stat'>;
   uploads: Pick<Uploads, 'listAll'>;
-  findOwner: FindOwner;
+  findJob: FindObjectJob;
   book: RetentionBook;
   fallback_seconds: number;
   /** Unix ms. */
@@ -32,28 +32,28 @@ export interface WasteParts {
 
 const NAME = /^(artifacts|logs)\/([^/]+)\/(?:(partial-)|(\d+))?/;
 
-const isKnown = (owner: Owner, { name }: StoredObject, epoch: number): boolean =>
-  name.startsWith('logs/') ? owner.segments.has(name) : owner.epochs.has(epoch);
+const isKnown = (job: ObjectJob, { name }: StoredObject, epoch: number): boolean =>
+  name.startsWith('logs/') ? job.segments.has(name) : job.epochs.has(epoch);
 
-const createOwnerLookup = (findOwner: FindOwner) => {
-  let last: { job_id: string; owner: Owner | null } | undefined;
-  return async (job_id: string): Promise<Owner | null> => {
-    if (last?.job_id !== job_id) last = { job_id, owner: isJobId(job_id) ? await findOwner(job_id) : null };
-    return last.owner;
+const createJobLookup = (findJob: FindObjectJob) => {
+  let last: { job_id: string; job: ObjectJob | null } | undefined;
+  return async (job_id: string): Promise<ObjectJob | null> => {
+    if (last?.job_id !== job_id) last = { job_id, job: isJobId(job_id) ? await findJob(job_id) : null };
+    return last.job;
   };
 };
 
-const judgeOfJob = (owner: Owner | null, object: StoredObject, epoch: number, leftMs: (owner: Owner) => number) => {
-  if (!owner || !isKnown(owner, object, epoch)) return 'orphan';
-  return owner.finished_at !== null && leftMs(owner) <= 0 ? 'expired' : undefined;
+const judgeOfJob = (job: ObjectJob | null, object: StoredObject, epoch: number, leftMs: (job: ObjectJob) => number) => {
+  if (!job || !isKnown(job, object, epoch)) return 'orphan';
+  return job.finished_at !== null && leftMs(job) <= 0 ? 'expired' : undefined;
 };
 
 /** Of the objects that belong to jobs. They come by job, so each job is looked up once. */
 async function* findOfJobs(kind: 'artifacts' | 'logs', parts: WasteParts): AsyncGenerator<Waste> {
-  const { files, findOwner, book, fallback_seconds, now } = parts;
-  const lookUp = createOwnerLookup(findOwner);
-  const leftMs = (owner: Owner): number =>
-    (owner.finished_at ?? now) + toKeepSeconds(book, kind, owner, fallback_seconds) * 1000 - now;
+  const { files, findJob, book, fallback_seconds, now } = parts;
+  const lookUp = createJobLookup(findJob);
+  const leftMs = (job: ObjectJob): number =>
+    (job.finished_at ?? now) + toKeepSeconds(book, kind, job, fallback_seconds) * 1000 - now;
   for await (const object of files.list(`${kind}/`)) {
     if (now - object.changed_at < YOUNG_MS) continue;
     const { name, bytes } = object;

@@ -1,6 +1,6 @@
 import type { RetentionBook } from '@berth/domain';
 import type { ArchiveCut, History } from '@berth/history';
-import { addToTally, type Tallies } from './tally.js';
+import { countRemoval, type RemovalCounts } from './removal-counts.js';
 
 const BATCH = 500;
 
@@ -33,16 +33,16 @@ export const sweepArchive = async (
   dry_run: boolean,
   history: Pick<History, 'findFinished' | 'remove'>,
   cuts: ArchiveCut[],
-): Promise<Tallies> => {
-  const tallies: Tallies = {};
+): Promise<RemovalCounts> => {
+  const counts: RemovalCounts = {};
   for (const cut of cuts) {
     let page = await history.findFinished(cut, BATCH);
     while (page.length > 0) {
       const ids = page.map(({ job_id }) => job_id);
       if (!dry_run) await history.remove(ids);
-      for (const id of ids) addToTally(tallies, 'records_expired', { id, bytes: 0 });
+      for (const id of ids) countRemoval(counts, 'records_expired', { id, bytes: 0 });
       page = page.length < BATCH ? [] : await history.findFinished(cut, BATCH, page.at(-1));
     }
   }
-  return tallies;
+  return counts;
 };

@@ -1,6 +1,6 @@
 import { type RetentionBook, toKeepSeconds, toMostKeepSeconds } from '@berth/domain';
 import type { Store } from '@berth/store';
-import { addToTally, type Tallies } from './tally.js';
+import { countRemoval, type RemovalCounts } from './removal-counts.js';
 
 const BATCH = 200;
 
@@ -28,16 +28,16 @@ const isDue =
  * Removes the records of finished jobs in Redis whose time is up, oldest end first, and says which; `dry_run`: says it only. It looks at every finished job,
  * as one of today may be kept less long than one of last week.
  */
-export const sweepRecords = async (dry_run: boolean, parts: RecordParts): Promise<Tallies> => {
+export const sweepRecords = async (dry_run: boolean, parts: RecordParts): Promise<RemovalCounts> => {
   const { archiving, retention } = parts.store;
-  const tallies: Tallies = {};
+  const counts: RemovalCounts = {};
   const due = isDue(await retention.readBook(), parts);
   for (let passed = 0; ; ) {
     const ids = await archiving.findFinished(passed, BATCH);
     const gone = (await retention.readFinished(ids)).filter(due).map(({ job_id }) => job_id);
     if (!dry_run) await retention.forgetJobs(gone);
-    for (const id of gone) addToTally(tallies, 'records_expired', { id, bytes: 0 });
-    if (ids.length < BATCH) return tallies;
+    for (const id of gone) countRemoval(counts, 'records_expired', { id, bytes: 0 });
+    if (ids.length < BATCH) return counts;
     passed += dry_run ? ids.length : ids.length - gone.length;
   }
 };

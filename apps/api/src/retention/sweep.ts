@@ -3,16 +3,16 @@ import type { History } from '@berth/history';
 import type { FileStore, Store, Upload } from '@berth/store';
 import type { Logger } from 'pino';
 import { repeat } from '../repeat.js';
-import { createFilesClaim, type FilesClaim } from './files-claim.js';
 import { findWaste, type Waste } from './find-waste.js';
-import { createFindOwner } from './owners.js';
+import { createInstallationMark, type InstallationMark } from './installation-mark.js';
+import { createFindObjectJob } from './object-job.js';
+import { countRemoval, type RemovalCounts } from './removal-counts.js';
 import { touchScheduled } from './scheduled-inputs.js';
 import { sweepArchive, toArchiveCuts } from './sweep-archive.js';
 import { type RecordParts, sweepOldest, sweepRecords } from './sweep-records.js';
-import { addToTally, type Tallies } from './tally.js';
 
 const PERIOD_MS = 60_000;
-/** So often one of all replicas looks through all records and the file store. */
+/** So often one of all replicas looks through all records, and one through the file store. */
 const TURN_MS = 3600_000;
 
 interface SweepOptions extends RecordParts {
@@ -51,18 +51,51 @@ const createComplaint = (log: Logger) => {
   };
 };
 
-/** Every replica looks; whoever's turn it is does all of it. */
-const startPasses = (options: SweepOptions, claim: FilesClaim, sweepAll: () => Promise<Tallies>) => {
-  const { store, history, log } = options;
+type WantsWaste = (waste: Waste) => boolean;
+
+/** Removes what is wanted of all that is found, and says what; `dry_run`: says it only. */
+const createWasteRemoval = (options: SweepOptions, mark: InstallationMark) => {
+  const { store, files, history, retentionSeconds, now } = options;
+  const findJob = createFindObjectJob(store.archiving, history);
+  /** What is not there may have been unmounted meanwhile. */
+  const requireVerdict = ({ why }: Waste): Promise<void> =>
+    why === 'missing' ? mark.requireMark() : mark.requireSame();
+
+  return async (dry_run: boolean, wants: WantsWaste): Promise<RemovalCounts> => {
+    const counts: RemovalCounts = {};
+    const book = await store.retention.readBook();
+    const parts = { files, uploads: store.uploads, findJob, book, fallback_seconds: retentionSeconds, now: now() };
+    for await (const waste of findWaste(parts)) {
+      if (!wants(waste)) continue;
+      if (!dry_run) await requireVerdict(waste);
+      if (!(dry_run || (await remove(options, waste)))) continue;
+      countRemoval(counts, `${waste.kind}_${waste.why}`, { id: waste.object, bytes: waste.bytes });
+    }
+    return counts;
+  };
+};
+
+interface Parts {
+  mark: InstallationMark;
+  sweepRecords: () => Promise<RemovalCounts>;
+  sweepFiles: () => Promise<RemovalCounts>;
+}
+
+/** Every replica looks; whoever's turn it is does all of it. Records wait for no file store that is away. */
+const startPasses = ({ store, history, log, ...options }: SweepOptions, { mark, ...sweeps }: Parts) => {
   const complain = createComplaint(log);
-  const pass = async (): Promise<void> => {
-    await claim.take();
-    const forgotten = history ? 0 : await sweepOldest(options);
-    const gone = (await store.retention.takeTurn(TURN_MS)) ? await sweepAll() : {};
-    complain(undefined);
-    const counts = Object.entries(gone).map(([what, { count }]) => [what, count]);
+  const say = (removed: RemovalCounts, forgotten = 0): void => {
+    const counts = Object.entries(removed).map(([what, { count }]) => [what, count]);
     if (forgotten > 0) counts.push(['records_forgotten', forgotten]);
     if (counts.length > 0) log.info(Object.fromEntries(counts), 'removed what is kept no longer');
+  };
+  const pass = async (): Promise<void> => {
+    await mark.requireRecords();
+    const forgotten = history ? 0 : await sweepOldest({ store, ...options });
+    say((await store.retention.takeTurn('records', TURN_MS)) ? await sweeps.sweepRecords() : {}, forgotten);
+    await mark.requireMark();
+    say((await store.retention.takeTurn('files', TURN_MS)) ? await sweeps.sweepFiles() : {});
+    complain(undefined);
   };
   const passOrComplain = async (): Promise<void> => {
     try {
@@ -74,7 +107,7 @@ const startPasses = (options: SweepOptions, claim: FilesClaim, sweepAll: () => P
   };
 
   // What stands in the way now is said by the passes.
-  const marking = claim.take().catch(() => undefined);
+  const marking = mark.requireMark().catch(() => undefined);
   const passes = repeat(passOrComplain, {
     period_ms: PERIOD_MS,
     failure: 'could not look after what is kept',
@@ -92,51 +125,52 @@ const startPasses = (options: SweepOptions, claim: FilesClaim, sweepAll: () => P
  * Removes what is kept no longer and what nobody knows, and says what. An object has no entry that could be left dangling but an upload's: that is
  * marked first, so whoever dies in the middle leaves a mark, which the next sweep comes upon. All else is judged anew each time by the object's own name
  * and its job's record, so half a sweep is a shorter sweep, and two at a time do no harm. Whether records can be trusted to say that something is nobody's is
- * asked before, and again between each verdict and its removal: see `files-claim.ts`. All of it throws AppError `unavailable` where they cannot.
+ * asked before, and again between each verdict and its removal: see `installation-mark.ts`. All of it throws AppError `unavailable` where they cannot.
  */
 export const createSweep = (options: SweepOptions) => {
-  const { store, files, history, retentionSeconds, now } = options;
-  const findOwner = createFindOwner(store.archiving, history);
-  const claim = createFilesClaim(options);
+  const { store, history, now } = options;
+  const mark = createInstallationMark(options);
 
-  const sweepFiles = async (dry_run: boolean, wants: (waste: Waste) => boolean): Promise<Tallies> => {
-    const tallies: Tallies = {};
-    const book = await store.retention.readBook();
-    const parts = { files, uploads: store.uploads, findOwner, book, fallback_seconds: retentionSeconds, now: now() };
-    for await (const waste of findWaste(parts)) {
-      if (!wants(waste)) continue;
-      if (!dry_run) await claim.requireRecords();
-      if (!(dry_run || (await remove(options, waste)))) continue;
-      addToTally(tallies, `${waste.kind}_${waste.why}`, { id: waste.object, bytes: waste.bytes });
-    }
-    return tallies;
-  };
-  const sweepAll = async (dry_run: boolean, wants: (waste: Waste) => boolean): Promise<Tallies> => {
-    await claim.take();
+  const removeWaste = createWasteRemoval(options, mark);
+  const sweepFiles = async (dry_run: boolean, wants: WantsWaste): Promise<RemovalCounts> => {
+    await mark.requireMark();
     await touchScheduled(store);
-    const cuts = history ? toArchiveCuts(await store.retention.readBook(), now()) : [];
-    const records = history ? await sweepArchive(dry_run, history, cuts) : await sweepRecords(dry_run, options);
-    return { ...records, ...(await sweepFiles(dry_run, wants)) };
+    return removeWaste(dry_run, wants);
   };
+  const sweepAllRecords = async (dry_run: boolean): Promise<RemovalCounts> => {
+    await mark.requireRecords();
+    if (!history) return sweepRecords(dry_run, options);
+    return sweepArchive(dry_run, history, toArchiveCuts(await store.retention.readBook(), now()));
+  };
+  const sweepAll = async (dry_run: boolean, wants: WantsWaste): Promise<RemovalCounts> => ({
+    ...(await sweepAllRecords(dry_run)),
+    ...(await sweepFiles(dry_run, wants)),
+  });
   const isExpired = ({ why }: Waste): boolean => why === 'expired';
+  const all = (): boolean => true;
 
   return {
     /** Records that nobody has spoken of are kept for good. */
     keepsRecords: history !== undefined,
 
     /** What is kept no longer by what the book says now. */
-    preview: (): Promise<Tallies> => sweepAll(true, isExpired),
+    preview: (): Promise<RemovalCounts> => sweepAll(true, isExpired),
 
     /** What a crash has left: objects without an entry and entries without an object. */
-    async scrub(dry_run: boolean): Promise<Tallies> {
-      await claim.take();
-      return sweepFiles(dry_run, (waste) => !isExpired(waste));
+    async scrub(dry_run: boolean): Promise<RemovalCounts> {
+      await mark.requireMark();
+      return removeWaste(dry_run, (waste) => !isExpired(waste));
     },
 
     /** All of it. */
-    sweep: (): Promise<Tallies> => sweepAll(false, () => true),
+    sweep: (): Promise<RemovalCounts> => sweepAll(false, all),
 
-    start: () => startPasses(options, claim, () => sweepAll(false, () => true)),
+    start: () =>
+      startPasses(options, {
+        mark,
+        sweepRecords: () => sweepAllRecords(false),
+        sweepFiles: () => sweepFiles(false, all),
+      }),
   };
 };
 

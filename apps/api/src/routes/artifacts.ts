@@ -1,16 +1,14 @@
-import { Readable } from 'node:stream';
 import { AppError } from '@berth/domain';
-import { type ArtifactFile, createPackReader, type JobRecord, toZip } from '@berth/store';
+import { type ArtifactFile, type JobRecord, toZip } from '@berth/store';
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 import { addRoute } from '../add-route.js';
-import { answerFile, closeOnAbort, DOWNLOAD_HEADERS, readPack } from '../artifacts/answer-file.js';
+import { answerArchive } from '../artifacts/answer-archive.js';
+import { answerFile } from '../artifacts/answer-file.js';
+import type { ArtifactReader, FoundArtifacts } from '../artifacts/artifact-reader.js';
 import { parseArtifactCursor, toArtifactCursor } from '../artifacts/artifact-set.js';
-import { type FoundArtifacts, openShelf, type ShelfOptions, type Which } from '../artifacts/shelf.js';
 import { toTarGz } from '../artifacts/tar-gz.js';
 import { readOwnJob } from '../auth.js';
 import type { Streams } from '../byte-stream.js';
-import { toDisposition } from '../http-range.js';
 import type { Jobs } from '../jobs.js';
 import {
   type ArtifactListAnswer,
@@ -69,8 +67,9 @@ const ARCHIVES = [
   { ending: 'tar.gz', type: 'application/gzip', toArchive: toTarGz },
 ] as const;
 
-interface ArtifactRoutesOptions extends ShelfOptions {
+interface ArtifactRoutesOptions {
   jobs: Jobs;
+  artifacts: ArtifactReader;
   streams: Streams;
 }
 
@@ -94,45 +93,29 @@ const NO_FILES = {
   next_cursor: null,
 };
 
-export const addArtifactRoutes = (app: OpenAPIHono, options: ArtifactRoutesOptions): void => {
-  const { jobs, streams } = options;
-  const shelf = openShelf(options);
-
+export const addArtifactRoutes = (app: OpenAPIHono, { jobs, artifacts, streams }: ArtifactRoutesOptions): void => {
   addRoute(app, listRoute, async (c, { limit, cursor, ...which }) => {
     const place = cursor === undefined ? undefined : parseArtifactCursor(cursor);
     const job = await readOwnJob(c, jobs);
-    const found = await shelf.find(job, { ...which, epoch: place?.epoch });
+    const found = await artifacts.find(job, { ...which, epoch: place?.epoch });
     if (!found) return c.json({ job_id: job.job_id, ...NO_FILES }, 200);
     return c.json(toListAnswer(job, found, toPage(found.listing.sorted, place?.after, limit)), 200);
   });
 
   const oneFile = { ...fileRoute, getRoutingPath: () => '/v1/jobs/:id/artifacts/:path{[\\s\\S]+}' as const };
   addRoute(app, oneFile as unknown as typeof fileRoute, async (c, which) => {
-    const { listing, open } = await shelf.require(await readOwnJob(c, jobs), which);
+    const { listing, open } = await artifacts.require(await readOwnJob(c, jobs), which);
     const file = listing.find(c.req.param('path') ?? '');
     if (!file) throw new AppError('not_found', 'The job has left no such file. GET …/artifacts lists them.');
     return (await answerFile(c, file, { streams, open })) as never;
   });
 
-  const answerArchive = async (c: Context, which: Which, { ending, type, toArchive }: (typeof ARCHIVES)[number]) => {
-    const job = await readOwnJob(c, jobs);
-    const { listing, open } = await shelf.require(job, which);
-    const headers = {
-      ...DOWNLOAD_HEADERS,
-      'content-type': type,
-      'content-disposition': toDisposition(`artifacts-${job.job_id}.${ending}`),
-    };
-    if (c.req.method === 'HEAD') return new Response(null, { headers });
-    const pack = listing.packed.some(({ bytes }) => bytes > 0) ? await open() : Readable.from([]);
-    return streams.answer(
-      c,
-      type,
-      (signal) => readPack(pack, toArchive(listing.packed, createPackReader(closeOnAbort(pack, signal)))),
-      { headers },
-    );
-  };
-  for (const one of ARCHIVES) {
-    addRoute(app, archiveRoute(one.ending, one.type), (c, which) => answerArchive(c, which, one) as never);
+  for (const { ending, type, toArchive } of ARCHIVES) {
+    addRoute(app, archiveRoute(ending, type), async (c, which) => {
+      const job = await readOwnJob(c, jobs);
+      const parts = { filename: `artifacts-${job.job_id}.${ending}`, type, toArchive, streams };
+      return (await answerArchive(c, await artifacts.require(job, which), parts)) as never;
+    });
   }
 };
 

@@ -22,6 +22,7 @@ interface FileRoutesOptions {
 }
 
 const FILE_ID = /^[0-9a-f]{64}$/;
+const LOST = 'The bytes of this file are lost. Upload the same bytes again: then it is whole.';
 
 const toAnswer = ({ file_id, bytes, name, created_at }: Upload) => ({
   file_id,
@@ -68,7 +69,7 @@ const createFind =
     return found;
   };
 
-const addUploadRoutes = (app: OpenAPIHono, { uploads, intake }: FileRoutesOptions): void => {
+const addUploadRoutes = (app: OpenAPIHono, { intake }: FileRoutesOptions): void => {
   const take = async (c: Context, asked: string | undefined, file_id?: string) => {
     const { user } = readPrincipal(c);
     const name = readName(c, asked);
@@ -81,8 +82,8 @@ const addUploadRoutes = (app: OpenAPIHono, { uploads, intake }: FileRoutesOption
     const file_id = readFileId(c);
     if (!file_id) throw new AppError('invalid_request', 'The path must end with the SHA-256 of the file, in hex.');
     const { user } = readPrincipal(c);
-    const known = await uploads.read(user, file_id);
-    if (known && (await uploads.touch(user, [file_id])).length === 0) {
+    const known = await intake.findKnown(user, file_id);
+    if (known) {
       const came = await skipUpload(c, known.bytes);
       if (came !== undefined && came !== file_id) throw toMismatch(came);
       return c.json(toAnswer(known), 200);
@@ -123,7 +124,7 @@ export const addFileRoutes = (app: OpenAPIHono, options: FileRoutesOptions): voi
     const file = { path: name ?? file_id, bytes, sha256: file_id, offset: 0, mode: 0, changed_at: created_at };
     const open = (slice: { start: number; end: number }) =>
       files.read(object, slice).catch((error) => {
-        throw error instanceof FileMissing ? new AppError('gone', 'The bytes of this file are lost.') : error;
+        throw error instanceof FileMissing ? new AppError('gone', LOST) : error;
       });
     return (await answerFile(c, file, { streams, open })) as never;
   });

@@ -2,7 +2,7 @@ import { AppError } from '@berth/domain';
 import { type FileStore, isObjectName, OBJECTS_PATH, type StoredObject } from '@berth/store';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { closeOnAbort, readPack } from '../artifacts/answer-file.js';
+import { closeOnAbort, readExactly, readPack } from '../artifacts/answer-file.js';
 import type { Chunks, Streams } from '../byte-stream.js';
 import { toProblemResponse } from '../errors.js';
 import { parseRange } from '../http-range.js';
@@ -35,15 +35,6 @@ async function* toLines(objects: AsyncIterable<StoredObject>): Chunks {
     lines = '';
   }
   if (lines !== '') yield lines;
-}
-
-async function* readExactly(bytes: AsyncIterable<Uint8Array>, length: number): Chunks {
-  let left = length;
-  for await (const chunk of bytes) {
-    left -= chunk.length;
-    yield chunk;
-  }
-  if (left !== 0) throw new Error(`the object ends ${left} bytes too soon`);
 }
 
 /**

@@ -5,8 +5,8 @@ import { addRoute } from '../add-route.js';
 import { requireOperator } from '../auth.js';
 import { toProblems } from '../errors.js';
 import { readJsonBody, refuseBody } from '../request-body.js';
+import type { RemovalCounts } from '../retention/removal-counts.js';
 import type { Sweep } from '../retention/sweep.js';
-import type { Tallies } from '../retention/tally.js';
 import { commonProblems, problem } from '../schemas/problem.js';
 
 const seconds = z.number().int();
@@ -95,11 +95,11 @@ const scrubRoute = createRoute({
   responses: { 200: json('What was found, and removed', sweepSchema), ...operatorsOnly },
 });
 
-const toAnswer = (dry_run: boolean, tallies: Tallies) => ({
+const toAnswer = (dry_run: boolean, counts: RemovalCounts) => ({
   dry_run,
-  found: Object.entries(tallies).map(([name, tally]) => {
+  found: Object.entries(counts).map(([name, count]) => {
     const [kind, why] = name.split('_');
-    return { kind, why, ...tally } as z.infer<typeof sweepSchema>['found'][number];
+    return { kind, why, ...count } as z.infer<typeof sweepSchema>['found'][number];
   }),
 });
 

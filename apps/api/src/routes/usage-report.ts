@@ -3,7 +3,7 @@ import { USAGE_KEYS, type UsageSum } from '@berth/history';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { addRoute } from '../add-route.js';
 import { toListedUser } from '../auth.js';
-import { timeParam } from '../request-input.js';
+import { textParam, timeParam } from '../request-input.js';
 import { commonProblems, problem } from '../schemas/problem.js';
 import type { ReadUsageReport } from '../usage-report.js';
 
@@ -34,12 +34,7 @@ const reportSchema = z
 
 const querySchema = z.strictObject({
   by: z.enum(USAGE_KEYS).default('user'),
-  user: z
-    .string()
-    .min(1)
-    .max(64)
-    .optional()
-    .openapi({ description: 'For operators; a user sees their own jobs only.' }),
+  user: textParam(64).optional().openapi({ description: 'For operators; a user sees their own jobs only.' }),
   from: timeParam('Jobs that finished then or later. Default: 30 days before `to`.'),
   to: timeParam('Jobs that finished before. Default: now.'),
 });

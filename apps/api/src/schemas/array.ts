@@ -1,6 +1,6 @@
 import { CAUSES } from '@berth/domain';
 import { z } from '@hono/zod-openapi';
-import { integerParam } from '../request-input.js';
+import { integerParam, textParam } from '../request-input.js';
 import { jobStateSchema, storedSpecSchema } from './job.js';
 
 const count = z.number().int();
@@ -55,7 +55,7 @@ const page = (limit: number) => ({
 });
 
 export const listArraysQuerySchema = z.strictObject({
-  user: z.string().min(1).max(64).optional().openapi({ description: 'For operators; a user sees their own only.' }),
+  user: textParam(64).optional().openapi({ description: 'For operators; a user sees their own only.' }),
   ...page(50),
 });
 

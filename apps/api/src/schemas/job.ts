@@ -1,6 +1,6 @@
 import { CAUSES, CONDITIONS, JOB_STATES, jobSpecFields, RETRYABLE_CAUSES, type Usage } from '@berth/domain';
 import { z } from '@hono/zod-openapi';
-import { integerParam, timeParam } from '../request-input.js';
+import { integerParam, textParam, timeParam } from '../request-input.js';
 
 const time = z.string().openapi({ format: 'date-time', example: '2026-11-22T12:25:33.402Z' });
 const milliseconds = z.number().int();
@@ -57,6 +57,18 @@ const attemptSchema = z
     message: z.string().nullable(),
     evidence: evidenceSchema.nullable().openapi({ description: 'What was seen of the end of its container.' }),
     usage: usageSchema.nullable().openapi({ description: 'What its container had used when it was last looked at.' }),
+    artifacts: z
+      .object({
+        files: z.number().int(),
+        bytes: z.number().int(),
+        refused: z
+          .number()
+          .int()
+          .openapi({ description: 'What was not kept: links, devices, what is beyond the limits.' }),
+        notes: z.array(z.string()).openapi({ description: 'The first refusals, one each, and what else went wrong.' }),
+      })
+      .nullable()
+      .openapi({ description: 'What it left behind. Null: nothing was asked for, or could be looked at.' }),
   })
   .openapi('Attempt');
 export type AttemptAnswer = z.infer<typeof attemptSchema>;
@@ -174,16 +186,11 @@ const LABEL = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}=[^\p{Cc}\p{Cs}]{1,128}$/u;
 export const listQuerySchema = z.strictObject({
   state: jobStateSchema.optional(),
   label: z.string().regex(LABEL, 'must be name=value').optional(),
-  name: z.string().min(1).max(128).optional(),
-  user: z
-    .string()
-    .min(1)
-    .max(64)
-    .optional()
-    .openapi({ description: 'For operators; a user sees their own jobs only.' }),
+  name: textParam(128).optional(),
+  user: textParam(64).optional().openapi({ description: 'For operators; a user sees their own jobs only.' }),
   cause: z.enum(CAUSES).optional(),
-  class: z.string().min(1).max(64).optional(),
-  node: z.string().min(1).max(255).optional().openapi({ description: 'A machine that any of its attempts ran on.' }),
+  class: textParam(64).optional(),
+  node: textParam(255).optional().openapi({ description: 'A machine that any of its attempts ran on.' }),
   created_after: timeParam("Then or later. Of an array's job it counts when it was made of the array."),
   created_before: timeParam('Before then.'),
   finished_after: timeParam('Then or later.'),

@@ -3,7 +3,7 @@ import type { History } from '@berth/history';
 import { type Archiving, type JobRecord, toJobRecord } from '@berth/store';
 
 /** What a job has in the file store, by its record. */
-export interface Owner {
+export interface ObjectJob {
   user: string;
   class: string;
   /** Unix ms. Null: it has not ended. */
@@ -14,7 +14,7 @@ export interface Owner {
   segments: ReadonlySet<string>;
 }
 
-const toOwner = (job: JobRecord, segments: string[]): Owner => ({
+const toObjectJob = (job: JobRecord, segments: string[]): ObjectJob => ({
   user: job.user,
   class: job.class,
   finished_at: isTerminal(job.state) ? job.finished_at : null,
@@ -29,14 +29,14 @@ const toOwner = (job: JobRecord, segments: string[]): Owner => ({
  * Finds the job that objects belong to: first in Redis, then in the archive, as a job is only removed from the one when it is in the other.
  * Null: there is no such job. Throws where either is away: then nothing is known to be nobody's.
  */
-export const createFindOwner =
+export const createFindObjectJob =
   (archiving: Pick<Archiving, 'readStored'>, history: Pick<History, 'read'> | undefined) =>
-  async (job_id: string): Promise<Owner | null> => {
+  async (job_id: string): Promise<ObjectJob | null> => {
     const [here] = await archiving.readStored([job_id]);
     const job = here && toJobRecord(job_id, here.fields);
-    if (here && job) return toOwner(job, here.segments);
+    if (here && job) return toObjectJob(job, here.segments);
     const found = (await history?.read(job_id)) ?? null;
-    return found && toOwner(found.job, found.segments);
+    return found && toObjectJob(found.job, found.segments);
   };
 
-export type FindOwner = ReturnType<typeof createFindOwner>;
+export type FindObjectJob = ReturnType<typeof createFindObjectJob>;

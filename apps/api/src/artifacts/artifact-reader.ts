@@ -5,7 +5,7 @@ import type { Slice } from '../http-range.js';
 import { type ArtifactSet, findArtifactSet, toGone } from './artifact-set.js';
 import { createManifests } from './manifests.js';
 
-export interface ShelfOptions {
+export interface ArtifactReaderOptions {
   files: FileStore;
   /** Has what a running job has written so far collected. Throws AppError `conflict` or `unavailable` where nobody can. */
   collectNow: (job: JobRecord) => Promise<ArtifactSet>;
@@ -46,24 +46,24 @@ const orGone = (error: unknown): never => {
 };
 
 /** Finds what jobs have left. Throws AppError `gone` for what is kept no longer. */
-export const openShelf = ({ files, collectNow }: ShelfOptions) => {
+export const createArtifactReader = ({ files, collectNow }: ArtifactReaderOptions) => {
   const manifests = createManifests(files);
 
   const find = async (job: JobRecord, which: Which): Promise<FoundArtifacts | undefined> => {
     const now = which.partial === 'true' && job.state === 'running';
     const set = now ? await collectNow(job) : findArtifactSet(job, which);
     if (!set) return undefined;
-    const listing = await manifests.read(set.manifest).catch((error: unknown) => {
+    const listing = await manifests.read(set.names.manifest).catch((error: unknown) => {
       return error instanceof FileMissing && set.summary.files === 0 ? NOTHING : orGone(error);
     });
-    return { set, listing, open: (slice) => files.read(set.pack, slice).catch(orGone) };
+    return { set, listing, open: (slice) => files.read(set.names.pack, slice).catch(orGone) };
   };
 
   return {
     /** Undefined: there is nothing. Looks whether it is still there, as what was read before may be known by heart. */
     async find(job: JobRecord, which: Which): Promise<FoundArtifacts | undefined> {
       const found = await find(job, which);
-      if (found && found.set.summary.files > 0 && !(await files.stat(found.set.manifest))) throw toGone();
+      if (found && found.set.summary.files > 0 && !(await files.stat(found.set.names.manifest))) throw toGone();
       return found;
     },
 
@@ -76,3 +76,5 @@ export const openShelf = ({ files, collectNow }: ShelfOptions) => {
     },
   };
 };
+
+export type ArtifactReader = ReturnType<typeof createArtifactReader>;

@@ -13,15 +13,15 @@ export type Contents = Record<string, string | Buffer>;
 export const toSha256 = (bytes: string | Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 /** An API with a folder of files of its own. */
-export interface ShelfApi extends TestApi {
+export interface ArtifactApi extends TestApi {
   files: FileStore;
   filesPort: number;
 }
 
-export const openShelfApi = async (
+export const openArtifactApi = async (
   file: string,
   wrap: (files: FileStore) => FileStore = (files) => files,
-): Promise<ShelfApi> => {
+): Promise<ArtifactApi> => {
   const folder = mkdtempSync(join(tmpdir(), 'berth-files-'));
   const api = await openTestApi(file);
   const files = await openLocalFiles(folder);
@@ -68,11 +68,7 @@ export const endWithArtifacts = async (
 ): Promise<ArtifactSummary> => {
   const { retried = false, ...extra } = more;
   const claim = await startJob(store, job_id);
-  const names = {
-    pack: objectNames.pack(job_id, claim.epoch),
-    manifest: objectNames.manifest(job_id, claim.epoch),
-  };
-  const kept = await putPack(files, names, contents);
+  const kept = await putPack(files, objectNames.outputs(job_id, claim.epoch), contents);
   const artifacts = { epoch: claim.epoch, ...kept, refused: 0, notes: [], ...extra };
   const entry = { node: 'n', image_digest: 'sha256:abc', evidence: null, artifacts };
   await settleJob(store, claim, retried ? { type: 'retried', cause: 'exit_code', exit_code: 1, entry } : { entry });
