@@ -14,7 +14,7 @@ import { chooseSeed, createRandom } from './random.js';
 import { programPath } from './worker.js';
 
 /** Finished jobs go from Redis to PostgreSQL while the processes that move them are killed again and again. */
-const JOBS = 1_500;
+const JOBS = 1_000;
 const PREFIX = 'archiver';
 const databaseUrl = process.env.BERTH_TEST_DATABASE_URL ?? '';
 const seed = chooseSeed();
@@ -151,7 +151,7 @@ it('whoever is killed between writing and removing, or anywhere else, leaves eac
   let kills = 1;
   for (let left = await countLeft(); left > 0; kills += 1) {
     for (const api of apis) await api.start({ unready: true });
-    const enough = Math.max(0, left - random.between(100, 350));
+    const enough = Math.max(0, left - random.between(100, 250));
     while (left > enough) left = await countLeft();
     await Promise.all([first.end(), second.end()]);
     left = await countLeft();

@@ -24,7 +24,8 @@ describeFaults('a worker that dies while it stores what a container has left', (
     const isReady = async () => (await world.store.logs.readTails(job_id, 1, 100)).stdout.bytes.length > 0 || undefined;
     await until('its files', isReady, 60_000);
     const pathOf = (name: string) => join(world.folder, 'files', name);
-    return { job_id, pack: pathOf(objectNames.pack(job_id, 1)), manifest: pathOf(objectNames.manifest(job_id, 1)) };
+    const { pack, manifest } = objectNames.outputs(job_id, 1);
+    return { job_id, pack: pathOf(pack), manifest: pathOf(manifest) };
   };
   const untilThere = (path: string) => until(path, async () => existsSync(path) || undefined, 30_000);
 

@@ -1,9 +1,9 @@
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { until } from '../harness.js';
 import { sideEffectJob } from './ledger.js';
 import { describeFaults, slowIt } from './rows.js';
 import type { Worker } from './worker.js';
-import { endAndRead, findAdoption, readStored, readTale, startEndless } from './worker-scenes.js';
+import { endAndRead, findAdoption, followStdout, readStored, readTale, startEndless } from './worker-scenes.js';
 import { openWorld, type World } from './world.js';
 
 /** Three seconds of silence and a look each second, with a margin for a machine that does other things too. The row says 25 s. */
@@ -38,14 +38,18 @@ describeFaults('workers that die, stop, or stand still', () => {
     expect(await endAndRead(world, ids)).toEqual(jobs.map(({ exit_code }) => ({ ...end, exit_code })));
   };
 
-  it('row 1: a running container of a killed worker is adopted and goes on', async () => {
+  it('row 1: a running container of a killed worker is adopted and goes on; who follows it hears each byte once', async () => {
     const job = await startEndless(world, 7);
+    const follower = await followStdout(world, job.job_id);
+    onTestFinished(follower.leave);
     const owner = await world.ownerOf(job.job_id);
     const killed_at = Date.now();
     await owner.end();
     const took_ms = (await untilAdopted(job.job_id)) - killed_at;
     expect(took_ms).toBeLessThan(ADOPTED_MS);
     await expectUnharmed([job], 1);
+    const { stdout } = await readStored(world, job.job_id);
+    expect(await follower.finish()).toEqual({ text: stdout, last: 'end' });
     await world.verify();
   });
 

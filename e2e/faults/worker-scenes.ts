@@ -79,6 +79,35 @@ export const readStored = async ({ store }: Pick<World, 'store'>, job_id: string
   }
 };
 
+interface LogEvent {
+  event: string;
+  data: { stream?: string; text?: string };
+}
+
+const toLogEvent = (frame: string): LogEvent => ({
+  event: /^event: (.*)$/m.exec(frame)?.[1] ?? 'heartbeat',
+  data: JSON.parse(/^data: (.*)$/m.exec(frame)?.[1] ?? '{}'),
+});
+
+/** Follows a job's stdout on one stream of events. `finish` settles when the stream ends, with what it told: all text in its order, and its last event. */
+export const followStdout = async ({ apis }: Pick<World, 'apis'>, job_id: string) => {
+  const stop = new AbortController();
+  const response = await fetch(`${apis[0]?.url}/v1/jobs/${job_id}/logs?stream=stdout`, {
+    headers: { accept: 'text/event-stream' },
+    signal: stop.signal,
+  });
+  const told = response.text().then((text) => text.split('\n\n').filter(Boolean).map(toLogEvent));
+  told.catch(() => undefined);
+  return {
+    finish: async () => {
+      const events = await told;
+      const text = events.map(({ event, data }) => (event === 'log' ? data.text : '')).join('');
+      return { text, last: events.at(-1)?.event };
+    },
+    leave: () => stop.abort(),
+  };
+};
+
 /** What such a job must have written, by its own word for how many lines there were. */
 const toWhole = (stdout: string): string => toStdout(Number(/end (\d+)$/.exec(stdout)?.[1] ?? 0));
 

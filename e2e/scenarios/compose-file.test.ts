@@ -121,6 +121,15 @@ describe('docker-compose.yml', () => {
   });
 });
 
+it('reads the variables that docs/operations.md lists, and no others', () => {
+  const readByFile = [...read('docker-compose.yml').matchAll(/\$\{([A-Z_]+)/g)].map(([, name]) => name);
+  const [, table = ''] = /are all that it reads:\n\n((?:\|.*\n)+)/.exec(read('docs/operations.md')) ?? [];
+  const names = table.split('\n').map((row) => row.split('|')[1] ?? '');
+  const listed = names.flatMap((cell) => [...cell.matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name));
+  expect(readByFile).toContain('BERTH_PORT');
+  expect(listed.sort()).toEqual([...new Set(readByFile)].sort());
+});
+
 describe('deploy/Dockerfile', () => {
   const lines = read('deploy/Dockerfile').split('\n');
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Berth, startBerth } from '../harness.js';
+import { measureGrowth } from '../memory.js';
 
 /** Output comes back whole, live, and harmless whatever it is. */
 describe('logs', () => {
@@ -34,25 +34,23 @@ describe('logs', () => {
     // The first output that reaches the limit grows the heap once, whatever comes after it.
     const warm = await berth.submit({ command: "head -c 20000000 /dev/zero | tr '\\0' x", memory_mb: 64 });
     await berth.wait(warm.job_id);
-    const before = await residentMb(berth);
-    const { job_id } = await berth.submit({
-      command: "echo first; head -c 1000000000 /dev/zero | tr '\\0' x; echo; echo last",
-      memory_mb: 64,
-      timeout_seconds: 100,
+    let job_id = '';
+    const grew = await measureGrowth(berth.workers[0]?.pid, async () => {
+      ({ job_id } = await berth.submit({
+        command: "echo first; head -c 1000000000 /dev/zero | tr '\\0' x; echo; echo last",
+        memory_mb: 64,
+        timeout_seconds: 100,
+      }));
+      await berth.wait(job_id);
     });
-    let peak = before;
-    const watching = setInterval(async () => {
-      peak = Math.max(peak, await residentMb(berth));
-    }, 100);
     const job = await berth.wait(job_id);
-    clearInterval(watching);
     expect(job).toMatchObject({ state: 'completed', stdout_truncated: true });
     expect(job.stdout.endsWith('x\nlast\n')).toBe(true);
     expect(job.stdout).toMatch(/\[berth\] \d+ bytes of output were cut here/);
     const all = await (await fetch(`${berth.url}/v1/jobs/${job_id}/logs?stream=stdout`)).text();
     expect(all.startsWith('first\nxxx')).toBe(true);
     expect(all.length).toBeLessThan(10.2 * 1024 * 1024);
-    expect(peak - before, `from ${before} to ${peak} MB`).toBeLessThan(50);
+    expect(grew).toBeLessThan(50 * 1024 ** 2);
   });
 
   it('takes bytes that are no text', async () => {
@@ -125,9 +123,4 @@ const readEvents = async (
   }
   abort.abort();
   return events.slice(0, count);
-};
-
-const residentMb = async (berth: Berth): Promise<number> => {
-  const status = readFileSync(`/proc/${berth.workers[0]?.pid}/status`, 'utf8');
-  return Number(status.match(/VmRSS:\s+(\d+)/)?.[1]) / 1024;
 };

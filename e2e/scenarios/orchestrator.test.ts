@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fromBufferPromise } from 'yauzl';
 import { type Berth, startBerth, until } from '../harness.js';
+import { measureGrowth } from '../memory.js';
 
 const run = promisify(execFile);
 
@@ -14,7 +14,8 @@ let berth: Berth;
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'berth-e2e-orchestrator-'));
-  berth = await startBerth({ env: { SERVICE_MY_EXAMPLE_RUNS_PER_USER: '1' } });
+  const env = { SERVICE_MY_EXAMPLE_RUNS_PER_USER: '1', BERTH_FILES: join(folder, 'files') };
+  berth = await startBerth({ env });
 });
 afterAll(async () => {
   await berth?.close();
@@ -105,20 +106,22 @@ describe("the job orchestrator's clients", () => {
   });
 
   it('upload 300 MB, which the API does not hold in memory, and leave nothing where they are refused', async () => {
-    const readMemory = (field: 'VmRSS' | 'VmHWM'): number =>
-      Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${berth.api.pid}/status`, 'utf8'))?.[1]) /
-      1024;
     const large = join(folder, 'large');
     await writeFile(large, Buffer.alloc(300_000_000, 'some text '));
     const send = async (service: string) =>
       JSON.parse(
         await curl(...['-F', `file=@${large}`, '-F', 'user_id=9', '-F', `service=${service}`, `${berth.url}/upload`]),
       );
-    const before = readMemory('VmRSS');
-    // Forgets the highest mark so far.
-    writeFileSync(`/proc/${berth.api.pid}/clear_refs`, '5');
-    expect((await send('nothing')).message).toBe('Invalid service');
-    expect(await send('my_example')).toMatchObject({ status: 'Queued' });
-    expect(readMemory('VmHWM') - before).toBeLessThan(100);
+    const listUploads = async (): Promise<string[]> =>
+      (await readdir(join(folder, 'files'), { recursive: true })).filter((name) =>
+        /^(uploads|\.incoming)\//.test(name),
+      );
+    const stored = await listUploads();
+    const grew = await measureGrowth(berth.api.pid, async () => {
+      expect((await send('nothing')).message).toBe('Invalid service');
+      await expect.poll(listUploads).toEqual(stored);
+      expect(await send('my_example')).toMatchObject({ status: 'Queued' });
+    });
+    expect(grew).toBeLessThan(100 * 1024 ** 2);
   });
 });
