@@ -16,14 +16,14 @@ const alias = {
 export default defineConfig({
   resolve: { alias },
   test: {
+    // No process of its own for each file: what a file opens it opens under a name of its own, and the sources are loaded once.
+    isolate: false,
     projects: [
-      // No process of its own for each file: these tests share nothing, and the whole takes seconds.
       {
         extends: true,
         test: {
           name: 'unit',
           pool: 'threads',
-          isolate: false,
           include: ['{libs,apps}/*/src/**/*.test.ts', 'simulation/src/**/*.test.ts'],
         },
       },
@@ -31,8 +31,6 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          // Each opens what it needs under a name of its own, and the sources are loaded once.
-          isolate: false,
           include: ['{libs,apps}/*/test/**/*.test.ts', 'simulation/test/**/*.test.ts'],
           globalSetup: ['./e2e/global-setup.ts'],
           testTimeout: 30_000,

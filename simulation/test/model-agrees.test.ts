@@ -12,7 +12,7 @@ import { readModel, readReal } from './stored.js';
  * everything that is stored have to agree. Leases, silences, back-offs and queue deadlines end because the test sets them back, never
  * by waiting. `SEED=` repeats one sequence.
  */
-const SEQUENCES = 60;
+const SEQUENCES = 30;
 const CALLS = 45;
 /** A worker that has not been heard for 3 s is silent; a sequence that took longer than this could mean another time by "now". */
 const TOO_SLOW_MS = 2_000;

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 const ROOT = new URL('../../../', import.meta.url).pathname;
 const BIOME = `${ROOT}node_modules/.bin/biome`;
@@ -11,22 +11,15 @@ interface Finding {
   location: { path: string };
 }
 
-const written: string[] = [];
-afterEach(() => {
-  for (const path of written.splice(0)) rmSync(path, { force: true });
-});
-
-/** Puts files where the rules must see them, runs the linter once, and says what it calls an error in each. */
+/** Puts files for a while where the rules must see them, runs the linter once, and says what it calls an error in each. */
 const lint = async (files: Record<string, string>): Promise<{ failed: boolean; rules: Record<string, string[]> }> => {
   const paths = Object.keys(files);
-  for (const path of paths) {
-    written.push(ROOT + path);
-    writeFileSync(ROOT + path, files[path] ?? '');
-  }
+  for (const path of paths) writeFileSync(ROOT + path, files[path] ?? '');
   const args = ['lint', '--reporter=json', '--max-diagnostics=none', ...paths];
   const { failed, stdout } = await new Promise<{ failed: boolean; stdout: string }>((resolve) =>
     execFile(BIOME, args, { cwd: ROOT }, (error, out) => resolve({ failed: error !== null, stdout: out })),
   );
+  for (const path of paths) rmSync(ROOT + path);
   const { diagnostics } = JSON.parse(stdout) as { diagnostics: Finding[] };
   const errors = diagnostics.filter((finding) => finding.severity === 'error');
   const rulesOf = (path: string) =>
@@ -64,33 +57,35 @@ const ALLOWED: [what: string, folder: string, source: string][] = [
   ['api knows store and queue', 'apps/api', `${using('@berth/store')}export * from '@berth/queue';\n`],
 ];
 
+const importing = (path: string, name: string, other: string) =>
+  `import { ${other} } from './${path.split('/').at(-1)?.replace('.ts', '.js')}';\nexport const ${name} = () => ${other};\n`;
+
 describe('the import rules', () => {
-  it('fail the linter where they are broken', async () => {
-    const named = BROKEN.map(([what, folder, source, rule], i) => ({
-      what,
-      path: probe(folder, `${i}`),
-      source,
-      rule,
-    }));
-    const { failed, rules } = await lint(Object.fromEntries(named.map(({ path, source }) => [path, source])));
-    expect(failed).toBe(true);
-    for (const { what, path, rule } of named)
-      expect([what, rules[path]]).toEqual([what, expect.arrayContaining([rule])]);
+  const broken = BROKEN.map(([what, folder, source, rule], i) => ({ what, path: probe(folder, `${i}`), source, rule }));
+  const [a, b] = [probe('libs/domain', 'a'), probe('libs/domain', 'b')];
+  const cycle = [
+    { path: a, source: importing(b, 'one', 'two') },
+    { path: b, source: importing(a, 'two', 'one') },
+  ];
+  const allowed = ALLOWED.map(([what, folder, source], i) => ({ what, path: probe(folder, `ok-${i}`), source }));
+  let linted: Awaited<ReturnType<typeof lint>>;
+  // All at once: each run of the linter reads the whole project.
+  beforeAll(async () => {
+    const all = [...broken, ...cycle, ...allowed];
+    linted = await lint(Object.fromEntries(all.map(({ path, source }) => [path, source])));
   });
 
-  it('fail it for a cycle', async () => {
-    const [a, b] = [probe('libs/domain', 'a'), probe('libs/domain', 'b')];
-    const importing = (path: string, name: string, other: string) =>
-      `import { ${other} } from './${path.split('/').at(-1)?.replace('.ts', '.js')}';\nexport const ${name} = () => ${other};\n`;
-    const { failed, rules } = await lint({ [a]: importing(b, 'one', 'two'), [b]: importing(a, 'two', 'one') });
-    expect(failed).toBe(true);
-    expect([rules[a], rules[b]]).toEqual([['noImportCycles'], ['noImportCycles']]);
+  it('fail the linter where they are broken', () => {
+    expect(linted.failed).toBe(true);
+    for (const { what, path, rule } of broken)
+      expect([what, linted.rules[path]]).toEqual([what, expect.arrayContaining([rule])]);
   });
 
-  it('let through what follows them', async () => {
-    const named = ALLOWED.map(([what, folder, source], i) => ({ what, path: probe(folder, `ok-${i}`), source }));
-    const { failed, rules } = await lint(Object.fromEntries(named.map(({ path, source }) => [path, source])));
-    expect(rules).toEqual(Object.fromEntries(named.map(({ path }) => [path, []])));
-    expect(failed).toBe(false);
+  it('fail it for a cycle', () => {
+    expect([linted.rules[a], linted.rules[b]]).toEqual([['noImportCycles'], ['noImportCycles']]);
+  });
+
+  it('let through what follows them', () => {
+    expect(allowed.map(({ what, path }) => [what, linted.rules[path]])).toEqual(ALLOWED.map(([what]) => [what, []]));
   });
 });
