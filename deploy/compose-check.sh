@@ -106,6 +106,15 @@ script=$(grep -o 'src="static/[^"]*' "$work/page" | head -1)
 api --output "$work/out" "$base/dashboard/${script#src=\"}" || fail "the dashboard's ${script#src=\"} is not there"
 echo '   the dashboard is there, and loads nothing from elsewhere'
 
+say 'a file in, a file out'
+head -c 300000 /dev/urandom >"$work/in.bin"
+file_id=$(api --upload-file "$work/in.bin" "$base/v1/files?name=in.bin" | field file_id)
+[ -n "$file_id" ] || fail 'the file was not taken'
+filed=$(submit "{\"command\": \"cat in.bin in.bin > out\", \"inputs\": [{\"file_id\": \"$file_id\", \"path\": \"in.bin\"}], \"outputs\": [\"out\"]}")
+[ "$(api "$base/v1/jobs/$filed?wait=30" | field state)" = completed ] || fail 'the job with files failed'
+has_artifact() { api --output "$work/artifact" "$base/v1/jobs/$filed/artifacts/out" && cat "$work/in.bin" "$work/in.bin" | cmp - "$work/artifact"; }
+timed 'its artifact is what it wrote' has_artifact
+
 say "$WORKERS workers"
 timed "scale to $WORKERS" up "$WORKERS"
 all_known() { [ "$(api "$base/v1/nodes" | grep -o '"worker":' | wc -l)" -ge "$WORKERS" ]; }
@@ -199,12 +208,14 @@ say 'backup and restore'
 timed 'backup' deploy/backup.sh "$work/berth.tar"
 later=$(submit '{"command": ["true"]}')
 [ "$(api "$base/v1/jobs/$later?wait=30" | field state)" = completed ] || fail 'no job runs after the backup'
+compose exec -T api rm -r /var/lib/berth/files/artifacts
 timed 'restore' deploy/restore.sh "$work/berth.tar"
 address=$(compose port api 8000)
 base=http://$address
 until_true 60 api "$base/health" || fail 'the API is not back'
 [ "$(api "$base/v1/jobs/$id" | field state)" = completed ] || fail 'a job of before the backup is lost'
 [ "$(curl -s -o "$work/out" -w '%{http_code}' "$base/v1/jobs/$later")" = 404 ] || fail 'a job of after the backup is there'
+has_artifact || fail 'an artifact of before the backup is lost'
 id=$(submit '{"command": ["true"]}')
 [ "$(api "$base/v1/jobs/$id?wait=60" | field state)" = completed ] || fail 'no job runs after the restore'
 echo '   it holds what it held at the time of the backup, and jobs run'
