@@ -71,7 +71,16 @@ const run = async (options: Options, folder: string): Promise<void> => {
   }
 };
 
-const options = parseOptions(process.argv.slice(2));
+const readOptions = (): Options => {
+  try {
+    return parseOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+};
+
+const options = readOptions();
 if (options.help) {
   console.log(USAGE);
 } else {

@@ -32,7 +32,9 @@ export const USAGE = `npm run bench -- [options]
   --runtime <name>  crun or runc for Berth's containers, in place of what the worker would choose
   --cpu-group <dir> containers: count the CPU of this control group, with the engine in it, in place of the whole machine's
   --soak            memory: 10,000 real containers instead of the fake runtime (takes ten minutes or more)
-  --pending <n>     scheduling: the largest backlog (default 1000000: three gigabytes and some ten minutes)`;
+  --pending <n>     scheduling: the largest backlog (default 1000000: three gigabytes and some ten minutes)
+
+The benchmark files needs 5 GiB of disk in the folder for temporary files (TMPDIR).`;
 
 const isBenchmark = (name: string): name is Benchmark => (BENCHMARKS as readonly string[]).includes(name);
 
