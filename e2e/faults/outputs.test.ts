@@ -63,6 +63,7 @@ describeFaults('a worker that dies while it stores what a container has left', (
     await letEnd(world, [job.job_id]);
     await untilThere(job.manifest);
     await owner.end('SIGKILL');
+    await owner.link.forget();
     await owner.link.heal();
     await expectWhole(job);
     await world.verify();

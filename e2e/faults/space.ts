@@ -51,6 +51,9 @@ export interface WorkerSpace extends Space {
   /** The cable is pulled: the worker's own kernel says that there is no network. */
   down(): Promise<void>;
   heal(): Promise<void>;
+  /** What was sent over the connections of now and did not arrive never will, also when the wire is whole again: the
+   * kernel goes on sending what a dead process has left. */
+  forget(): Promise<void>;
 }
 
 /** Where the broker and the ledger listen, seen from every worker and container. */
@@ -79,5 +82,9 @@ export const openWorkerSpace = async (keeper: Keeper, ground: Space, i: number):
     lose: (share) => add(CHAINS.both, `-m statistic --mode random --probability ${share}`),
     down: () => space.sh('ip link set wire down'),
     heal: () => space.sh(`iptables -F; ${up}`),
+    forget: () =>
+      space.sh(
+        `ss -Htan | awk '{ print $4 }' | sed 's/.*://' | while read port; do iptables -t mangle -A OUTPUT -p tcp --sport $port -j DROP; done`,
+      ),
   };
 };
