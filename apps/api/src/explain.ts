@@ -8,6 +8,7 @@ import {
   isNameless,
   isTerminal,
   LOCAL_USER,
+  MOST_CHOICES,
   type OpenDependency,
   type PendingJob,
   type ResourceClass,
@@ -101,7 +102,7 @@ export const createExplainer = ({ store, classes }: ExplainerOptions) => {
     /** Null: it is not pending (any more). Throws AppError `not_found` where it is gone. */
     async explain(record: JobRecord): Promise<Explained | null> {
       if (record.state !== 'pending') return null;
-      const sight = await store.sights.read({ classes: names, job: record });
+      const sight = await store.sights.read({ classes: names, job: record, most_choices: MOST_CHOICES });
       if (!sight.placed) throw new AppError('not_found', 'There is no such job.');
       return sight.placed.state === 'pending' ? toExplained(sight, sight.placed, classes) : null;
     },
@@ -115,7 +116,7 @@ export const createExplainer = ({ store, classes }: ExplainerOptions) => {
       const waits = placed.ahead_in_queue !== null;
       const then = waits ? { ...scene, buckets: withPending(scene.buckets, pending) } : scene;
       const limits = { steps: toSteps(scene) };
-      const [without, with_it] = [scene, then].map((one) => runOn(one, running, times, 0.5, limits)) as [
+      const [without, with_it] = [scene, then].map((one) => runOn(one, running.jobs ?? [], times, 0.5, limits)) as [
         Course,
         Course,
       ];

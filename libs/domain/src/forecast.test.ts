@@ -66,6 +66,8 @@ const toScene = (running: RunningJob[], waiting: PendingJob[]): Scene => {
 const TIMES = { 'alice|small': [10_000, 20_000, 30_000, 40_000] };
 
 describe('a start window', () => {
+  const IDLE = { count: 0, jobs: [] };
+
   it('takes a quantile of what was seen', () => {
     expect([0.1, 0.5, 0.9].map((part) => findQuantile([30, 10, 20], part))).toEqual([10, 20, 30]);
     expect(findQuantile([], 0.5)).toBeUndefined();
@@ -85,7 +87,7 @@ describe('a start window', () => {
     const [first, second] = [toPending('2', 4), toPending('3', 4)];
     const scene = toScene(running, [first, second]);
     const look = (job: PendingJob, ahead_in_queue: number) =>
-      forecastStart(scene, job, { running, times: TIMES, ahead_in_queue });
+      forecastStart(scene, job, { running: { count: 1, jobs: running }, times: TIMES, ahead_in_queue });
     expect(look(first, 0)).toMatchObject({
       p10: AT + 5_000,
       p90: AT + 25_000,
@@ -100,7 +102,7 @@ describe('a start window', () => {
   it('is none for what time alone does not start, and not before the next attempt is due', () => {
     const look = (job: PendingJob) => {
       const waits = job.due_at === null && !job.held;
-      return forecastStart(toScene([], waits ? [job] : []), job, { running: [], times: TIMES, ahead_in_queue: 0 });
+      return forecastStart(toScene([], waits ? [job] : []), job, { running: IDLE, times: TIMES, ahead_in_queue: 0 });
     };
     expect(look(toPending('1', 5))).toBeNull();
     expect(look(toPending('1', 1, { held: true }))).toBeNull();
@@ -108,10 +110,17 @@ describe('a start window', () => {
     expect(look(toPending('1', 1, { due_at: AT + 9_000 }))).toMatchObject({ p10: AT + 9_000, p90: AT + 9_000 });
   });
 
+  it('is estimated where it is not known which jobs run', () => {
+    const job = toPending('2', 4);
+    const scene = toScene([toRunning('1', 4, 15_000)], [toPending('3', 4), job]);
+    const said = forecastStart(scene, job, { running: { count: 1, jobs: null }, times: TIMES, ahead_in_queue: 1 });
+    expect(said).toMatchObject({ p10: AT + 10_000, p90: AT + 40_000, evidence: { method: 'estimated', running: 1 } });
+  });
+
   it('is estimated where too much waits to go through', () => {
     const waiting = Array.from({ length: 200 }, (_, i) => toPending(String(i + 1), 4));
     const last = waiting.at(-1) as PendingJob;
-    const said = forecastStart(toScene([], waiting), last, { running: [], times: TIMES, ahead_in_queue: 199 });
+    const said = forecastStart(toScene([], waiting), last, { running: IDLE, times: TIMES, ahead_in_queue: 199 });
     expect(said).toEqual({
       ...{ p10: AT + 199 * 10_000, p90: AT + 199 * 40_000 },
       evidence: expect.objectContaining({ method: 'estimated', jobs_ahead: 199 }),

@@ -24,6 +24,12 @@ export interface RunningJob extends Candidate {
   began_at: number;
 }
 
+/** What runs: how many jobs, and which, where that is known. */
+export interface Running {
+  count: number;
+  jobs: readonly RunningJob[] | null;
+}
+
 /** The last run times in ms, by `user|class`. */
 export type RunTimes = Readonly<Record<string, readonly number[]>>;
 
@@ -219,11 +225,14 @@ const ASSUMED = [
 const EFFORT = 20_000;
 /** With fewer steps, or more before it, a course would not come to an end: then it is not begun. */
 const LEAST_STEPS = 8;
+const STEP_EFFORT = 200;
+/** With more choices of a shape and a machine, no course is gone through. */
+export const MOST_CHOICES = EFFORT / LEAST_STEPS - STEP_EFFORT;
 const MOST_AHEAD = 100;
 
 export const toSteps = (scene: Scene): number => {
   const candidates = Object.keys(scene.buckets).reduce((sum, name) => sum + countCandidates(scene, name), 0);
-  return Math.min(200, Math.max(3, Math.floor(EFFORT / (candidates * scene.machines.length + 200))));
+  return Math.min(200, Math.max(3, Math.floor(EFFORT / (candidates * scene.machines.length + STEP_EFFORT))));
 };
 
 /**
@@ -233,17 +242,17 @@ export const toSteps = (scene: Scene): number => {
 export const forecastStart = (
   scene: Scene,
   job: PendingJob,
-  { running, times, ahead_in_queue }: { running: readonly RunningJob[]; times: RunTimes; ahead_in_queue: number },
+  { running, times, ahead_in_queue }: { running: Running; times: RunTimes; ahead_in_queue: number },
 ): StartWindow | null => {
   if (job.held || job.after_left > 0) return null;
   const arrival = waitsForMachine(job) ? undefined : { ...job, due_at: Math.max(scene.at, job.due_at ?? 0) };
   const ahead = sumAhead(scene, job, ahead_in_queue, times);
   const jobs_ahead = Math.round(ahead.jobs);
   const steps = toSteps(scene);
-  const isSmall = steps >= LEAST_STEPS && jobs_ahead <= MOST_AHEAD;
+  const known = steps >= LEAST_STEPS && jobs_ahead <= MOST_AHEAD ? running.jobs : null;
   const courses = PARTS.map((part): Course => {
-    if (!isSmall) return { starts: [], stopped: fitsSomewhere(scene, job) ? 'steps' : 'ended' };
-    return runOn(scene, running, times, part, { steps, until: job.job_id, arrival });
+    if (!known) return { starts: [], stopped: fitsSomewhere(scene, job) ? 'steps' : 'ended' };
+    return runOn(scene, known, times, part, { steps, until: job.job_id, arrival });
   });
   if (courses.some(({ stopped }) => stopped === 'ended')) return null;
   const isWhole = courses.every(({ stopped }) => stopped === 'until');
@@ -257,7 +266,7 @@ export const forecastStart = (
       method: isWhole ? 'simulated' : 'estimated',
       samples: times[`${job.user}|${job.class}`]?.length ?? 0,
       jobs_ahead,
-      running: running.length,
+      running: running.count,
       assumptions: ASSUMED,
     },
   };

@@ -8,6 +8,7 @@ import {
   type QueuedJob,
   type Quota,
   type QuotaBook,
+  type Running,
   type RunningJob,
   type RunTimes,
   type Scene,
@@ -34,6 +35,8 @@ export interface Question {
   /** So many shapes, and running jobs, at the most. */
   shapes: number;
   running: number;
+  /** Of shapes times machines: with more, nothing is told of running jobs. */
+  most_choices: number;
   lost_after_ms: number;
 }
 
@@ -57,13 +60,7 @@ type BucketReply = [
   heads: List<[number, List<string>]>,
 ];
 type JobReply = [fields: Field[], place: number, ahead: number, rank: string, after: List<string>];
-type EngineReply = [
-  reserved: Field[],
-  gpus: List<string>,
-  reservation: List<string>,
-  running: List<string>,
-  jobs: List<Field>,
-];
+type EngineReply = [reserved: Field[], gpus: List<string>, reservation: List<string>, running: number];
 
 /** What `snapshot.lua` answers. Flat lists are hashes; false is what is not there. */
 export interface Answer {
@@ -72,6 +69,8 @@ export interface Answer {
   buckets: List<BucketReply>;
   beats: List<string>;
   engines: Record<string, EngineReply>;
+  /** By engine, those that are not lost; false where there are too many choices. */
+  running: Record<string, List<Field>> | List<never> | false;
   drained: List<string>;
   /** By `user|class`. */
   shares: Record<string, [user: string, weight: Field, duration: Field, run_times: List<string>]>;
@@ -122,21 +121,20 @@ export const toBuckets = ({ buckets }: Answer, classes: string[], shapes: Shapes
 
 /** What an engine's ledger says, as the worker registry reads it. */
 export const toLedgerFields = ({ engines }: Answer, engine: string) => {
-  const [reserved = [], gpus = [], reservation = [], running = []] = engines[engine] ?? [];
+  const [reserved = [], gpus = [], reservation = []] = engines[engine] ?? [];
   return {
     reserved: reserved.map((field) => field || null),
     gpus: toFields(gpus),
     reservation: toFields(reservation),
-    running_jobs: [...toList(running)],
   };
 };
 
 /** Fields of each running job. */
 const RUNNING_WIDTH = 8;
 
-export const toRunning = ({ engines }: Answer, nodes: Node[], shapes: Shapes): RunningJob[] =>
+const toRunningJobs = (running: Record<string, List<Field>>, nodes: Node[], shapes: Shapes): RunningJob[] =>
   nodes.flatMap(({ engine }) => {
-    const all = toList(engines[engine]?.[4] ?? []);
+    const all = toList(running[engine] ?? []);
     const found: RunningJob[] = [];
     for (let i = 0; i < all.length; i += RUNNING_WIDTH) {
       const [job_id, shape, name, user, bucket, uuids, started_at, claimed_at] = all.slice(i, i + RUNNING_WIDTH);
@@ -147,6 +145,12 @@ export const toRunning = ({ engines }: Answer, nodes: Node[], shapes: Shapes): R
     }
     return found.sort((a, b) => (a.job_id < b.job_id ? -1 : 1));
   });
+
+/** What runs on these machines. */
+export const toRunning = ({ engines, running }: Answer, nodes: Node[], shapes: Shapes): Running => ({
+  count: nodes.reduce((sum, { engine }) => sum + (engines[engine]?.[3] ?? 0), 0),
+  jobs: running === false ? null : toRunningJobs(Array.isArray(running) ? {} : running, nodes, shapes),
+});
 
 export const toSharing = ({ shares, cluster, half_life_seconds }: Answer): Scene['sharing'] => {
   const [centicpus, memory_mb, gpus] = cluster.map((field) => Number(field || 0));

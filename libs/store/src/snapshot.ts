@@ -1,4 +1,4 @@
-import type { JobState, MachineView, PendingJob, RunningJob, RunTimes, Scene } from '@berth/domain';
+import type { JobState, MachineView, PendingJob, Running, RunTimes, Scene } from '@berth/domain';
 import type { JobRecord } from './job-record.js';
 import { toReservation } from './reservations.js';
 import type { Scripts } from './scripts.js';
@@ -38,7 +38,7 @@ export interface PlacedJob {
 /** One look at all that decides what runs next. */
 export interface Sight {
   scene: Scene;
-  running: RunningJob[];
+  running: Running;
   times: RunTimes;
   /** Shapes that there was no room to look at. */
   shapes_left_out: number;
@@ -55,6 +55,8 @@ export interface SightOptions {
   user?: string | undefined;
   /** Jobs of each queue that are named. With 0, of others' jobs no more is known than how many there are and in which order. */
   depth?: number;
+  /** With more choices of a shape and a machine, running jobs are counted only. */
+  most_choices?: number;
 }
 
 /** What the scheduler has to know of a machine. */
@@ -68,17 +70,17 @@ export const toMachineView = (node: Node, reservation: MachineView['reservation'
 
 export const createSights = (scripts: Scripts) => ({
   /** What it reads is from one moment. */
-  async read({ classes, job, user, depth = 0 }: SightOptions): Promise<Sight> {
+  async read({ classes, job, user, depth = 0, most_choices = Number.MAX_SAFE_INTEGER }: SightOptions): Promise<Sight> {
     const question: Question = {
       ...{ classes, job: job?.job_id ?? '', user: user ?? '', depth, own_depth: OWN_DEPTH },
       after: (job?.spec.after ?? []).slice(0, MOST_DEPENDENCIES).map((one) => one.job),
-      ...{ shapes: MOST_SHAPES, running: MOST_RUNNING, lost_after_ms: LOST_AFTER_MS },
+      ...{ shapes: MOST_SHAPES, running: MOST_RUNNING, most_choices, lost_after_ms: LOST_AFTER_MS },
     };
     const answer = JSON.parse((await scripts.run('snapshot', JSON.stringify(question))) as string) as Answer;
     const shapes = createShapes();
     const { at, left_out } = answer;
     const beats = toHeartbeats(Object.values(toFields(answer.beats)), at).there;
-    const ledgers = (engine: string) => toLedger(toLedgerFields(answer, engine));
+    const ledgers = (engine: string) => toLedger({ ...toLedgerFields(answer, engine), running_jobs: [] });
     const nodes = toNodes(beats, ledgers, { now_ms: at, drained: new Set(toList(answer.drained)) });
     const there = nodes.filter(({ state }) => state !== 'lost');
     const machines = there.map((node) =>

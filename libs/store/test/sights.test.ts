@@ -36,9 +36,17 @@ it('a sight has everybody who waits, in the order of the pick, and what the scri
   await store.quotas.set({ user: '*' }, { max_running: 3 });
   const { scene, ...sight } = await store.sights.read({ classes: CLASSES, depth: 2 });
   expect(sight).toMatchObject({ shapes_left_out: 0, lost_nodes: [], placed: null });
-  expect(sight.running).toMatchObject([
+  expect(sight.running.jobs).toMatchObject([
     { job_id: running.job_id, class: 'small', bucket: 'local', engine: 'engine-1' },
   ]);
+  // Two shapes and one more, on one machine.
+  for (const [most_choices, jobs] of [
+    [3, sight.running.jobs],
+    [2, null],
+  ] as const) {
+    const { running: seen } = await store.sights.read({ classes: CLASSES, most_choices });
+    expect(seen).toEqual({ count: 1, jobs });
+  }
   const queues = scene.buckets.small?.map(({ user, queues: own }) => [
     user,
     own.map(({ jobs, count }) => [jobs.length, count]),

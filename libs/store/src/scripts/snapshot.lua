@@ -1,6 +1,7 @@
 -- All that decides what runs next, at one moment: what waits for a machine, in the order in which it is picked (of each user and shape the first
 -- jobs and how many there are), the machines and what runs there, shares, run times and quotas. And of one job, where it is named, all that may
--- keep it back. Reads only, and no more shapes and running jobs than it is told to.
+-- keep it back. Reads only, and no more shapes and running jobs than it is told to: no running ones where shapes times machines are more than
+-- `most_choices`.
 -- ARGV: prefix, JSON: see `Question` in sight-reply.ts, which has the answer too: one JSON text, because thousands of small replies take their
 -- reader longer than all the rest. What Redis gives as text stays text: JSON has too few digits here for scores.
 local ask = cjson.decode(ARGV[2])
@@ -53,37 +54,43 @@ local function note(class, bucket, shape)
   if has_quotas then note_groups(class, bucket, extras) end
 end
 
--- Of the jobs on an engine as many as there is room for, as one flat list.
-local function read_running(key, room)
-  local jobs = redis.call('SORT', key, 'BY', 'nosort', 'LIMIT', 0, room, unpack(RUNNING_FIELDS))
-  for i = 1, #jobs, RUNNING_WIDTH do
-    local shape, class, user, bucket = jobs[i + 1], jobs[i + 2], jobs[i + 3], jobs[i + 4]
-    if shape and class and user then note(class, bucket or user, shape) end
-  end
-  return jobs
-end
-
--- Of each engine that a worker has reported: what it has reserved, who holds its GPUs, for which job it is kept free, and what runs there. Of one
--- that is lost, not the jobs.
+-- Of each engine that a worker has reported: what it has reserved, who holds its GPUs, for which job it is kept free, and how many jobs run
+-- there. And the names of those that are not lost.
 local function read_engines(beats)
-  local last_beats, engines, room = {}, {}, ask.running
+  local last_beats, engines, there = {}, {}, {}
   for i = 2, #beats, 2 do
     local beat = cjson.decode(beats[i])
     last_beats[beat.engine] = math.max(last_beats[beat.engine] or 0, beat.at)
   end
   for name, last_beat in pairs(last_beats) do
     local key = prefix .. ':engine:' .. name
-    local jobs = at - last_beat <= ask.lost_after_ms and room > 0 and read_running(key .. ':running', room) or {}
-    room = room - #jobs / RUNNING_WIDTH
+    local reservation = redis.call('HGETALL', key .. ':reservation')
     engines[name] = {
-      redis.call('HMGET', key .. ':reserved', 'centicpus', 'memory_mb', 'gpus'), redis.call('HGETALL', key .. ':gpus'),
-      redis.call('HGETALL', key .. ':reservation'), redis.call('SMEMBERS', key .. ':running'), jobs,
+      redis.call('HMGET', key .. ':reserved', 'centicpus', 'memory_mb', 'gpus'), redis.call('HGETALL', key .. ':gpus'), reservation,
+      redis.call('SCARD', key .. ':running'),
     }
-    local reserved_for = redis.call('HGET', key .. ':reservation', 'job')
+    local reserved_for = reservation[1] and redis.call('HGET', key .. ':reservation', 'job')
     local waits = reserved_for and redis.call('HMGET', job_key(reserved_for), 'class', 'user', 'bucket')
     if waits and waits[1] then named[waits[1] .. '|' .. (waits[3] or waits[2])] = true end
+    if at - last_beat <= ask.lost_after_ms then there[#there + 1] = name end
   end
-  return engines
+  return engines, there
+end
+
+-- Of the jobs on these engines as many as there is room for, of each engine one flat list.
+local function read_running(names)
+  local running, room = {}, ask.running
+  for _, name in ipairs(names) do
+    local key = prefix .. ':engine:' .. name .. ':running'
+    local jobs = room > 0 and redis.call('SORT', key, 'BY', 'nosort', 'LIMIT', 0, room, unpack(RUNNING_FIELDS)) or {}
+    for i = 1, #jobs, RUNNING_WIDTH do
+      local shape, class, user, bucket = jobs[i + 1], jobs[i + 2], jobs[i + 3], jobs[i + 4]
+      if shape and class and user then note(class, bucket or user, shape) end
+    end
+    room = room - #jobs / RUNNING_WIDTH
+    running[name] = jobs
+  end
+  return running
 end
 
 -- Of the queues of these shapes how many jobs there are, and of those whose jobs are named, the shape's number and the first of them. Few and
@@ -114,7 +121,7 @@ local function read_buckets()
       if room <= 0 then left_out = left_out + redis.call('ZCARD', shapes) - #found end
     end
   end
-  return buckets, left_out
+  return buckets, ask.shapes - room, left_out
 end
 
 local function read_job()
@@ -139,13 +146,14 @@ local function read_job()
 end
 
 local beats = redis.call('HGETALL', prefix .. ':workers')
-local engines = read_engines(beats)
-local buckets, left_out = read_buckets()
+local engines, there = read_engines(beats)
+local buckets, shapes, left_out = read_buckets()
+local running = shapes * #there <= ask.most_choices and read_running(there)
 local own = read_job()
 -- The job may be of another class after a change.
 for _, class in ipairs(own_user ~= '' and ask.classes or {}) do note(class, own_user, '') end
 return cjson.encode({
-  at = at, left_out = left_out, buckets = buckets, beats = beats, engines = engines, job = own, shares = shares_seen,
+  at = at, left_out = left_out, buckets = buckets, beats = beats, engines = engines, running = running, job = own, shares = shares_seen,
   drained = redis.call('SMEMBERS', prefix .. ':drained'), quotas = redis.call('HGETALL', prefix .. ':quotas'), tallies = tallies,
   cluster = redis.call('HMGET', prefix .. ':cluster', 'centicpus', 'memory_mb', 'gpus'),
   half_life_seconds = redis.call('HGET', prefix .. ':settings', 'half_life_seconds'),
