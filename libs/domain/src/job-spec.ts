@@ -209,7 +209,7 @@ export const imageCommandSpecSchema = jobSpecFields
 
 export type JobSpecInput = z.input<typeof jobSpecSchema>;
 
-/** A spec with every default filled in, as it is stored. Of an array only what concerns the one job is left. */
+/** A spec with every default filled in. Of an array only what concerns the one job is left. */
 export type JobSpec = Omit<z.output<typeof jobSpecSchema>, 'image' | 'array'> & {
   image: string;
   array_task?: ArrayTask | undefined;

@@ -1,8 +1,8 @@
-import type { JobSpec } from '@berth/domain';
 import { type BrokerPast, toWentBackAt } from './broker-past.js';
 import { type Claim, type Claimant, type Held, LEASE_MS, type RecordedIntent, toPairs } from './claims.js';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
+import { toSpec } from './spec-text.js';
 
 /** A worker that has given no sign of life for so long may lose its jobs to its neighbours on the same engine. */
 export const SILENT_MS = 3_000;
@@ -57,7 +57,7 @@ const toAdoption = (job_id: string, owner: string, reply: string[]): Adoption =>
       user,
       gpu_uuids: gpus === '' ? [] : gpus.split(','),
       format: format as WireFormat,
-      spec: JSON.parse(spec) as JobSpec,
+      spec: toSpec(spec),
     },
     doomed: kind === 'doomed',
     ran_ms: ran === '' ? null : Number(ran),

@@ -1,4 +1,5 @@
 import { type ArrayCounts, type Cause, type JobSpec, type JobState, toArrayState } from '@berth/domain';
+import { toSpec } from './spec-text.js';
 
 /** What the store knows of an array. Times are Unix milliseconds. */
 export interface ArrayRecord {
@@ -44,7 +45,7 @@ export const toArrayRecord = (array_id: string, fields: Fields): ArrayRecord | n
     state: toArrayState(counts),
     user: fields.user ?? '',
     class: fields.class ?? '',
-    spec: JSON.parse(fields.spec) as JobSpec,
+    spec: toSpec(fields.spec),
     size: Number(fields.size),
     max_running: toNumber(fields.max_running),
     counts,

@@ -15,6 +15,7 @@ import {
   toPatience,
 } from './new-job.js';
 import type { Scripts } from './scripts.js';
+import { toSpecText } from './spec-text.js';
 
 /** What each job of the array is, and how many there are. */
 export interface NewArray {
@@ -57,7 +58,7 @@ const toArguments = ({ job, array }: NewArray, array_id: string, created_at: num
     ask.memory_mb,
     ask.gpus,
     spec.priority,
-    JSON.stringify(common),
+    toSpecText(common),
     spec.name ?? '',
     toLabelLines(spec.labels),
     ...toIdempotencyArguments(job),

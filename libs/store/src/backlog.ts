@@ -1,5 +1,6 @@
 import type { JobSpec } from '@berth/domain';
 import type { Scripts } from './scripts.js';
+import { toSpec } from './spec-text.js';
 
 /** A job on its way into BullMQ, and the ticket that was issued for it: the id of its message, never used twice. */
 export interface Dispatch {
@@ -27,7 +28,7 @@ export const createBacklog = (scripts: Scripts) => ({
     const jobs: Dispatch[] = [];
     for (let i = 0; i < flat.length; i += 4) {
       const [job_id = '', ticket = '', priority, spec = ''] = flat.slice(i, i + 4);
-      jobs.push({ job_id, ticket, priority: Number(priority), spec: JSON.parse(spec) as JobSpec });
+      jobs.push({ job_id, ticket, priority: Number(priority), spec: toSpec(spec) });
     }
     return jobs;
   },

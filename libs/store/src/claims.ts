@@ -16,6 +16,7 @@ import type { BrokerPast } from './broker-past.js';
 import type { ArtifactSummary } from './files/artifact-manifest.js';
 import type { WireFormat } from './job-record.js';
 import type { Scripts } from './scripts.js';
+import { toSpec } from './spec-text.js';
 
 /** How long a worker's right to an epoch lasts without a renewal. */
 export const LEASE_MS = 20_000;
@@ -117,7 +118,7 @@ const toClaimReply = (owner: string, reply: string[]): ClaimReply => {
   const gpu_uuids = gpus === '' ? [] : gpus.split(',');
   return {
     kind: 'claimed',
-    claim: { ...claim, format: format as WireFormat, spec: JSON.parse(spec) as JobSpec, gpu_uuids },
+    claim: { ...claim, format: format as WireFormat, spec: toSpec(spec), gpu_uuids },
   };
 };
 

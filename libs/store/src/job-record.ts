@@ -1,5 +1,6 @@
 import type { Cause, Evidence, JobSpec, JobState, Usage } from '@berth/domain';
 import type { ArtifactSummary } from './files/artifact-manifest.js';
+import { toSpec } from './spec-text.js';
 
 /** Which wire format a job came in by; reads answer in the same one. */
 export type WireFormat = 'v1' | 'coordinator' | 'workload' | 'orchestrator';
@@ -92,7 +93,7 @@ export const toJobRecord = (job_id: string, fields: Fields): JobRecord | null =>
     class: fields.class ?? '',
     ...toTurn(fields),
     format: (fields.format ?? 'v1') as WireFormat,
-    spec: JSON.parse(fields.spec) as JobSpec,
+    spec: toSpec(fields.spec),
     request: fields.request ? (JSON.parse(fields.request) as Record<string, unknown>) : null,
     priority: Number(fields.priority),
     created_at: Number(fields.created_at),

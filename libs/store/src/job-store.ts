@@ -16,6 +16,7 @@ import {
   toPatience,
 } from './new-job.js';
 import type { Scripts } from './scripts.js';
+import { toSpecText } from './spec-text.js';
 
 export interface Accepted {
   job_id: string;
@@ -57,7 +58,7 @@ export const createJobStore = (redis: Redis, keys: Keys, scripts: Scripts) => ({
       ask.gpus,
       spec.priority,
       job.format ?? 'v1',
-      JSON.stringify(spec),
+      toSpecText(spec),
       spec.name ?? '',
       toLabelLines(spec.labels),
       ...toIdempotencyArguments(job),

@@ -1,7 +1,8 @@
-import { type Ending, type Head, type JobSpec, NO_USE, type Reservation, toShape } from '@berth/domain';
+import { type Ending, type Head, NO_USE, type Reservation, toShape } from '@berth/domain';
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.js';
 import type { Scripts } from './scripts.js';
+import { toSpec } from './spec-text.js';
 
 /** A reservation that nobody renews is gone after so long: no machine stays idle for a plan whose makers are gone. */
 const KEPT_SECONDS = 10;
@@ -36,7 +37,7 @@ const ENDING_FIELDS = ['shape', 'gpu_uuids', 'spec', 'started_at', 'claimed_at']
 const toEnding = (job_id: string, fields: (string | null)[]): Ending => {
   const [text, uuids, spec, started_at, claimed_at] = fields;
   const shape = toShape(text ?? '');
-  const { stop_grace_seconds } = JSON.parse(spec ?? '{}') as Partial<JobSpec>;
+  const { stop_grace_seconds } = toSpec(spec ?? '{}');
   const begins_at = started_at ? Number(started_at) : Number(claimed_at) + START_MS;
   const memory_mb = shape.gpus?.memory_mb ?? null;
   const gpu_holds = (uuids ?? '').split(',').flatMap((uuid) => (uuid === '' ? [] : [{ job_id, uuid, memory_mb }]));
@@ -44,7 +45,7 @@ const toEnding = (job_id: string, fields: (string | null)[]): Ending => {
     job_id,
     ask: shape.ask,
     gpu_holds,
-    ends_at: begins_at + (shape.timeout_seconds + (stop_grace_seconds ?? 0)) * 1000,
+    ends_at: begins_at + (shape.timeout_seconds + stop_grace_seconds) * 1000,
   };
 };
 

@@ -2,6 +2,7 @@ import { type JobSpec, LOCAL_USER, type Shape, toJobShape, toShapeText } from '@
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.js';
 import type { Scripts } from './scripts.js';
+import { toSpec } from './spec-text.js';
 
 /** Grows when records of an earlier version lack something that the scripts need. */
 const RECORDS = '2';
@@ -21,7 +22,7 @@ const toOldShape = (spec: JobSpec, gpus: number): Shape => {
 const upgradeJob = async ({ redis, keys, scripts }: Upgrading, job_id: string): Promise<void> => {
   const [spec, gpus, shape] = await redis.hmget(keys.job(job_id), 'spec', 'gpus', 'shape');
   if (!spec || shape) return;
-  const old = toOldShape(JSON.parse(spec) as JobSpec, Number(gpus ?? 0));
+  const old = toOldShape(toSpec(spec), Number(gpus ?? 0));
   await scripts.run('upgrade', job_id, LOCAL_USER, toShapeText(old));
 };
 
