@@ -3,9 +3,10 @@ import { request as sendRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Claim, LogPiece, Settlement, Store } from '@berth/store';
-import { openRedis } from '@berth/store';
+import { openRedis, RequestRedis } from '@berth/store';
+import { Redis } from 'ioredis';
 import { pino } from 'pino';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { createApp } from '../src/app.js';
 import { type ApiConfig, toApiConfig } from '../src/config.js';
 import { type ApiContext, type ContextOverrides, openContext } from '../src/context.js';
@@ -83,6 +84,22 @@ const deleteKeys = async (redisUrl: string, prefix: string): Promise<void> => {
   redis.disconnect();
 };
 
+const PATIENCE_MS = 20_000;
+
+/**
+ * Opens with connections for requests that wait for longer: where the broker is there all the time, it is this process that stood still where
+ * an answer is late.
+ */
+export const openPatiently = async <T>(open: () => Promise<T>): Promise<T> => {
+  const connecting = vi.spyOn(Redis.prototype, 'connect');
+  try {
+    return await open();
+  } finally {
+    for (const redis of connecting.mock.contexts) if (redis instanceof RequestRedis) redis.patience_ms = PATIENCE_MS;
+    connecting.mockRestore();
+  }
+};
+
 const isAnswering = (store: Store): Promise<boolean> =>
   store.ping().then(
     () => true,
@@ -100,8 +117,10 @@ export const openTestApi = async (
   const filesPlace = { kind: 'folder', folder } as const;
   const config: ApiConfig = { ...toApiConfig({}), redisUrl, prefix: testPrefix(file), port: 0, filesPlace, ...more };
   const log = pino({ level: process.env.BERTH_TEST_LOG ?? 'silent' });
-  const removeFiles = () => rm(folder, { recursive: true, force: true });
-  const context = await openContext(config, log, overrides).catch(async (error: unknown) => {
+  // What a slow broker holds up is left behind by `close`, and may write one more file.
+  const removeFiles = () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  const open = () => openContext(config, log, overrides);
+  const context = await (more.redisUrl ? open() : openPatiently(open)).catch(async (error: unknown) => {
     await removeFiles();
     throw error;
   });
@@ -182,8 +201,11 @@ export const settleJob = async (store: Store, claim: Claim, more: Partial<Settle
   if (reply.kind !== 'settled') throw new Error(`expected to settle, got ${JSON.stringify(reply)}`);
 };
 
+/** 2 s are promised, in which a busy machine may stand still; what waits for the broker is answered much later or never. */
+export const PROMPT_MS = 10_000;
+
 /** Waits for what gives no notice. */
-export const until = async (what: string, look: () => Promise<boolean> | boolean, limit_ms = 10_000): Promise<void> => {
+export const until = async (what: string, look: () => Promise<boolean> | boolean, limit_ms = 30_000): Promise<void> => {
   const deadline = Date.now() + limit_ms;
   while (!(await look())) {
     if (Date.now() > deadline) throw new Error(`waited ${limit_ms} ms in vain for ${what}`);

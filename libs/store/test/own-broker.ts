@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { openRedis } from '@berth/store';
+import { openRedis, RequestRedis } from '@berth/store';
 import type { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
 
@@ -45,6 +45,11 @@ export const startBroker = async (settings: string[] = ['--save', '']): Promise<
     },
     start,
   };
+};
+
+/** From now on its answers may be late: this process may stand still, while its broker is there. */
+export const bePatient = (redis: Redis): void => {
+  if (redis instanceof RequestRedis) redis.patience_ms = 20_000;
 };
 
 /** A connection that is ready and closes with the test. */
