@@ -60,7 +60,10 @@ export const readToEnd = (stream: Readable, take: (chunk: Buffer) => void): Prom
     stream.once('close', () => resolve(false));
   });
 
-/** Says which came first: the output's end, or so long a time without a byte. */
+/**
+ * Says which came first: the output's end, or so long a time without a byte. Where this process stood still for that time, what came
+ * meanwhile is read first.
+ */
 export const untilQuiet = async (
   over: Promise<unknown>,
   quiet_ms: number,
@@ -69,12 +72,12 @@ export const untilQuiet = async (
   const begun = performance.now();
   let timer: NodeJS.Timeout | undefined;
   const quiet = new Promise<'quiet'>((resolve) => {
-    const check = () => {
-      const left = Math.max(begun, lastByte()) + quiet_ms - performance.now();
-      if (left <= 0) resolve('quiet');
-      else timer = setTimeout(check, left);
+    const toLeft = () => Math.max(begun, lastByte()) + quiet_ms - performance.now();
+    const wait = () => {
+      timer = setTimeout(() => setImmediate(check), toLeft());
     };
-    check();
+    const check = () => (toLeft() <= 0 ? resolve('quiet') : wait());
+    wait();
   });
   const first = await Promise.race([over.then(() => 'over' as const), quiet]);
   clearTimeout(timer);
