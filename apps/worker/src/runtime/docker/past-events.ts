@@ -37,13 +37,13 @@ export const readPastEvents = async (docker: Docker, id: string, until_ms: numbe
 };
 
 /**
- * Whether the engine that is up now was up when the container ended: one that came up later tells of no end, also where it knows the
- * exit code. Where its memory is full it may have forgotten, and is given the benefit of the doubt.
+ * Whether the engine that is up now was up when the container ended: one that came up later tells of no end, or of one while it starts,
+ * also where it knows the exit code. Where its memory is full it may have forgotten, and is given the benefit of the doubt.
  */
 export const mayHaveSeenEnd = async (docker: Docker, id: string): Promise<boolean> => {
   const until_ms = Date.now();
-  const { events } = await readPastEvents(docker, id, until_ms);
-  if (events.some(({ action }) => action === 'die')) return true;
+  const { events, saw_before } = await readPastEvents(docker, id, until_ms);
+  if (saw_before && events.some(({ action }) => action === 'die')) return true;
   let kept = 0;
   await readAll(docker, { until_ms }, () => {
     kept += 1;
