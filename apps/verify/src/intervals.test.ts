@@ -52,8 +52,15 @@ describe('I4', () => {
     ],
     [
       'one that woke up and was killed for it',
-      toEvents(['start', 1, 1], ['pause', 5, 1], ['start', 9, 2], ['unpause', 20, 1], ['kill', 90, 1], ['die', 91, 1]),
-      'j ran in epochs 2 and 1 at a time, for 71 ms',
+      toEvents(
+        ['start', 1, 1],
+        ['pause', 5, 1],
+        ['start', 9, 2],
+        ['unpause', 20, 1],
+        ['kill', 590, 1],
+        ['die', 591, 1],
+      ),
+      'j ran in epochs 2 and 1 at a time, for 571 ms',
     ],
     [
       'two that still run',

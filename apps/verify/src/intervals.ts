@@ -8,8 +8,8 @@ interface Interval {
   epoch: number;
 }
 
-/** An engine may tell of its own thaw so long before it tells of the KILL that came first. */
-const THAW_MS = 50;
+/** A busy engine may tell of its own thaw so long before it tells of the KILL that came first. */
+const THAW_MS = 500;
 
 /** What is paused dies of KILL only once it is thawed, so its engine does that by itself; no instruction of the job runs any more. */
 const withoutThaws = (events: EngineEvent[]): EngineEvent[] => {
