@@ -25,6 +25,7 @@ export default defineConfig({
           name: 'unit',
           pool: 'threads',
           include: ['{libs,apps}/*/src/**/*.test.ts', 'simulation/src/**/*.test.ts'],
+          testTimeout: 60_000,
         },
       },
       {
@@ -33,8 +34,8 @@ export default defineConfig({
           name: 'integration',
           include: ['{libs,apps}/*/test/**/*.test.ts', 'simulation/test/**/*.test.ts'],
           globalSetup: ['./e2e/global-setup.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           // Much of it waits for an engine or a broker. Vitest runs one file at a time on two CPUs unless it is told.
           maxWorkers: 3,
           sequence: { groupOrder: 1 },

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -13,11 +13,11 @@ import { Redis } from 'ioredis';
 export interface Berth {
   url: string;
   prefix: string;
-  /** Sends JSON where a body is given, and reads JSON or problem+json. */
+  /** Sends JSON where a body is given, and reads JSON or problem+json. Asks as `ask` does. */
   request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
   submit(spec: object): Promise<Job>;
   /** Holds until the job has ended. */
-  wait(job_id: string): Promise<Job>;
+  wait(job_id: string, limit_ms?: number): Promise<Job>;
   waitForState(job_id: string, state: string): Promise<Job>;
   /** Until the job's stdout so far is this. */
   waitForOutput(job_id: string, stdout: string): Promise<Job>;
@@ -56,26 +56,32 @@ interface Process {
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const READY_MS = 20_000;
+const READY_MS = 100_000;
 
-/** The caller's patience, in ever longer steps: for what gives no notice. */
-export const until = async <T>(what: string, look: () => Promise<T | undefined>, limit_ms = 20_000): Promise<T> => {
+/** The caller's patience, in ever longer steps: for what gives no notice. The last look begins after the limit, so a standstill of ours costs nothing. */
+export const until = async <T>(what: string, look: () => Promise<T | undefined>, limit_ms = 60_000): Promise<T> => {
   const deadline = Date.now() + limit_ms;
-  for (let pause = 10; Date.now() < deadline; pause = Math.min(pause * 2, 250)) {
+  for (let pause = 10; ; pause = Math.min(pause * 2, 250)) {
+    const is_last = Date.now() >= deadline;
     const seen = await look().catch(() => undefined);
     if (seen !== undefined) return seen;
+    if (is_last) throw new Error(`waited ${limit_ms} ms in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
-  throw new Error(`waited ${limit_ms} ms in vain for ${what}`);
 };
 
+/** Below those that Linux gives to whoever names none, so that nobody else gets it before its process has it, or between two of its lives. */
 export const findPort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const is_free = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    await new Promise((resolve) => server.close(resolve));
+    if (is_free) return port;
+  }
 };
 
 const startProcess = (script: string, env: Record<string, string>, args: string[] = []): Process => {
@@ -90,8 +96,26 @@ const startProcess = (script: string, env: Record<string, string>, args: string[
   return { pid: child.pid, output: () => lines.join(''), kill: (signal) => void child.kill(signal), ended };
 };
 
+const PATIENCE_MS = 60_000;
+
+/**
+ * As clients are told to: asks again while the broker does not answer, which an API says after a second and a half. Over a connection of its
+ * own: the server closes one that idles, perhaps at the moment at which it is used again.
+ */
+export const ask = async (url: string, init: RequestInit = {}): Promise<Response> => {
+  const deadline = Date.now() + PATIENCE_MS;
+  const headers = new Headers(init.headers);
+  headers.set('connection', 'close');
+  for (;;) {
+    const response = await fetch(url, { ...init, headers });
+    if (response.status !== 503 || Date.now() >= deadline) return response;
+    await response.body?.cancel();
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+};
+
 const request = async (url: string, init: RequestInit): Promise<Reply> => {
-  const response = await fetch(url, init);
+  const response = await ask(url, init);
   const text = await response.text();
   const isJson = /json/.test(response.headers.get('content-type') ?? '');
   return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : { text } };
@@ -133,18 +157,18 @@ export const startBerth = async ({ workers = 1, env = {} }: BerthOptions = {}): 
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }),
     async submit(spec) {
-      const { status, body } = await berth.request('POST', '/v1/jobs', spec);
-      if (status !== 201) throw new Error(`submit answered ${status}: ${JSON.stringify(body)}`);
+      const { status, body } = await berth.request('POST', '/v1/jobs', spec, { 'idempotency-key': randomUUID() });
+      if (status !== 201 && status !== 200) throw new Error(`submit answered ${status}: ${JSON.stringify(body)}`);
       return body as Job;
     },
-    async wait(job_id) {
+    async wait(job_id, limit_ms = 90_000) {
       return until(
         `job ${job_id} to end`,
         async () => {
           const { body } = await berth.request('GET', `/v1/jobs/${job_id}?wait=30`);
           return body.finished_at ? (body as Job) : undefined;
         },
-        90_000,
+        limit_ms,
       );
     },
     async waitForState(job_id, state) {

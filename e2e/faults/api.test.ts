@@ -21,13 +21,15 @@ describeFaults('an API that dies', () => {
 
   it('row 29: fifty submits under one key at a time, on two replicas, are one job', async () => {
     const before = await countAll();
-    const spec = sideEffectJob('echo once');
-    const all = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => world.trySubmit(spec, { key: 'fifty', api: i % 2 })),
-    );
-    expect(new Set(all.map(({ status }) => status))).toEqual(new Set([201, 200]));
-    expect(all.filter(({ status }) => status === 201)).toHaveLength(1);
-    const ids = new Set(all.map(({ body }) => String(body.job_id)));
+    const fifty = Array.from({ length: 50 }, () => ({ key: 'fifty', n: 0, heard: [] as Heard[] }));
+    await Promise.all(fifty.map((job, i) => submitUntilAccepted(job, i % 2)));
+    expectStatuses(fifty);
+    const heard = fifty.flatMap((job) => job.heard);
+    const first = heard.filter(({ status }) => status === 201);
+    const unknown = heard.filter(({ job_id }) => job_id === undefined);
+    expect(first.length).toBeLessThanOrEqual(1);
+    expect(first.length + unknown.length).toBeGreaterThan(0);
+    const ids = new Set(fifty.flatMap(toIds));
     expect(ids.size).toBe(1);
     expect(await countAll()).toBe(before + 1);
     const [job_id = ''] = ids;
@@ -53,7 +55,7 @@ describeFaults('an API that dies', () => {
     await dies.ended();
     return jobs;
   };
-  const toSpec = (n: number) => (n === 0 ? sideEffectJob() : waitingJob);
+  const toSpec = (n: number) => (n === 0 ? sideEffectJob('echo once') : waitingJob);
 
   const submitUntilAccepted = async (job: { key: string; n: number; heard: Heard[] }, api: number): Promise<void> => {
     await until('it to be accepted', async () => {
@@ -78,14 +80,12 @@ describeFaults('an API that dies', () => {
     const known = jobs.flatMap(({ heard }) => heard[0]?.job_id ?? []);
     expect(await world.store.jobs.readMany(known)).toHaveLength(known.length);
     for (const api of [0, 1]) await inTurns(jobs, (job) => submitUntilAccepted(job, api));
-    // A client hears that its job is accepted, or that nobody knows, and nothing else.
-    const statuses = new Set(jobs.flatMap(({ heard }) => heard.map(({ status }) => status)));
-    expect([...statuses].filter((status) => ![201, 200, 503, undefined].includes(status))).toEqual([]);
+    expectStatuses(jobs);
     expect(jobs.filter((job) => new Set(toIds(job)).size !== 1)).toEqual([]);
     expect(await countAll()).toBe(before + jobs.length);
     await cancelAll(world, jobs.filter(({ n }) => n !== 0).flatMap(toIds));
     await world.verify();
-  });
+  }, 400_000);
 
   slowIt(
     'row 10: the relay dies between the outbox and the queue; the job starts all the same, within 10 s',
@@ -98,6 +98,8 @@ describeFaults('an API that dies', () => {
         slow.delay_ms = 300;
         other.kill('SIGSTOP');
         const { job_id } = await world.submit(sideEffectJob(), { api: 0 });
+        // The script that takes it out, or the answer to that, is on its way.
+        slow.delay_ms = 3_000;
         const isDispatched = () => world.redis.client.zscore(world.store.keys.dispatched('small'), job_id);
         await until('the job to be out of the outbox', async () => (await isDispatched()) ?? undefined);
         await dying.end();
@@ -117,6 +119,12 @@ describeFaults('an API that dies', () => {
     },
   );
 });
+
+/** A client hears that its job is accepted, or that nobody knows, and nothing else. */
+const expectStatuses = (jobs: { heard: Heard[] }[]): void => {
+  const statuses = new Set(jobs.flatMap(({ heard }) => heard.map(({ status }) => status)));
+  expect([...statuses].filter((status) => ![201, 200, 503, undefined].includes(status))).toEqual([]);
+};
 
 const toIds = ({ heard }: { heard: Heard[] }): string[] => heard.flatMap(({ job_id }) => job_id ?? []);
 

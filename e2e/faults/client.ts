@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { until } from '../harness.js';
 import type { Program } from './program.js';
@@ -37,8 +38,10 @@ export interface Client {
   request(method: string, path: string, body?: unknown, options?: AskOptions): Promise<Reply>;
   /** Whatever the answer is. */
   trySubmit(spec: object, options?: AskOptions & { key?: string }): Promise<Reply>;
-  /** Throws where it was not accepted. */
+  /** A broker that is away for a moment is waited for, under one key. Throws where it was not accepted. */
   submit(spec: object, options?: AskOptions & { key?: string }): Promise<Job>;
+  /** The same way. Throws where there is no such job. */
+  cancel(job_id: string): Promise<void>;
   job(job_id: string): Promise<Job>;
   /** Until the job has ended; asks whichever replica answers. */
   wait(job_id: string, limit_ms?: number): Promise<Job>;
@@ -48,6 +51,10 @@ export interface Client {
 }
 
 const LOOK_MS = 25;
+
+/** An API that has no answer of its broker within a second and a half says so. */
+const untilAvailable = (ask: () => Promise<Reply>): Promise<Reply> =>
+  until('an answer', () => ask().then((reply) => (reply.status === 503 ? undefined : reply)));
 
 export const createClient = (apis: Api[], files: { accepted: string; observed: string }): Client => {
   let turn = 0;
@@ -79,9 +86,14 @@ export const createClient = (apis: Api[], files: { accepted: string; observed: s
       return reply;
     },
     async submit(spec, options) {
-      const { status, body } = await client.trySubmit(spec, options);
+      const keyed = { key: randomUUID(), ...options };
+      const { status, body } = await untilAvailable(() => client.trySubmit(spec, keyed));
       if (status < 200 || status >= 300) throw new Error(`submit answered ${status}: ${JSON.stringify(body)}`);
       return body as Job;
+    },
+    async cancel(job_id) {
+      const { status } = await untilAvailable(() => client.request('POST', `/v1/jobs/${job_id}/cancel`));
+      if (status !== 200 && status !== 409) throw new Error(`a cancel answered ${status}`);
     },
     async job(job_id) {
       const { status, body } = await client.request('GET', `/v1/jobs/${job_id}`);

@@ -5,7 +5,7 @@ import { until } from '../harness.js';
 import { sideEffectJob } from './ledger.js';
 import { describeFaults, slowIt } from './rows.js';
 import { createSkewedClock, type SkewedClock } from './skewed-clock.js';
-import { findAdoption, readTale, writingJob } from './worker-scenes.js';
+import { findAdoption, letEnd, readTale, writingJob } from './worker-scenes.js';
 import { openWorld, type World } from './world.js';
 
 const HOUR = 3_600;
@@ -35,7 +35,7 @@ describe.skipIf(!hasCompiler)(`clocks that are wrong${hasCompiler ? '' : ' (skip
     slowIt.each([HOUR, -HOUR])('row 30: workers and reapers that are %i s ahead', async (seconds) => {
       machines.set(seconds);
       await startMachines();
-      const [own, long] = [writingJob(150, { exit_code: 3 }), writingJob(250)];
+      const [own, long] = [writingJob(150, { exit_code: 3 }), writingJob(150, { held: true })];
       const begun = [await start(world, own.spec), await start(world, long.spec)];
       const timed = await start(world, sideEffectJob('sleep 600', { timeout_seconds: 6, stop_grace_seconds: 2 }));
       await expectTimeout(world, timed, 6_000);
@@ -50,7 +50,7 @@ describe.skipIf(!hasCompiler)(`clocks that are wrong${hasCompiler ? '' : ' (skip
 
     slowIt('row 30: the clocks of both machines are set on and back while jobs run', async () => {
       await startMachines();
-      const [own, long] = [writingJob(200, { exit_code: 3 }), writingJob(500)];
+      const [own, long] = [writingJob(200, { exit_code: 3 }), writingJob(300, { held: true })];
       const begun = [await start(world, own.spec), await start(world, long.spec)];
       const timed = await start(world, sideEffectJob('sleep 600', { timeout_seconds: 20, stop_grace_seconds: 2 }));
       for (const seconds of [HOUR, -HOUR]) {
@@ -66,7 +66,7 @@ describe.skipIf(!hasCompiler)(`clocks that are wrong${hasCompiler ? '' : ' (skip
       const clock = createSkewedClock(world.folder, 'broker');
       await restart([...world.workers, ...world.reapers], {});
       await restart([world.redis.program], clock.env);
-      const [own, long] = [writingJob(500, { exit_code: 3 }), writingJob(900)];
+      const [own, long] = [writingJob(500, { exit_code: 3 }), writingJob(700, { held: true })];
       const begun = [await start(world, own.spec), await start(world, long.spec)];
       const spread = await Promise.all(Array.from({ length: 8 }, () => start(world, sideEffectJob('sleep 75'))));
       const timed = await start(world, sideEffectJob('sleep 600', { timeout_seconds: 60, stop_grace_seconds: 2 }));
@@ -133,6 +133,10 @@ const expectEnds = async (
   jobs: { stdout: string }[],
   exit_codes: number[],
 ): Promise<void> => {
+  await letEnd(
+    world,
+    begun.map(({ job_id }) => job_id),
+  );
   for (const [i, { job_id }] of begun.entries()) {
     await world.wait(job_id, 120_000);
     const exit_code = exit_codes[i];

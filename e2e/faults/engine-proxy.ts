@@ -119,9 +119,11 @@ export const openEngineProxy = async (engine: string, path: string): Promise<Eng
   const pass = async (incoming: IncomingMessage, reply: ServerResponse): Promise<void> => {
     const call = note(incoming);
     const verdict = await before.apply(call);
-    if (verdict === 'drop' || incoming.socket.destroyed) return void incoming.socket.destroy();
+    // A dead caller's socket has ended at once; that it is destroyed takes a moment more.
+    const { socket } = incoming;
+    if (verdict === 'drop' || socket.destroyed || socket.readableEnded) return void socket.destroy();
     const asked = ask(incoming);
-    asked.on('error', () => incoming.socket.destroy());
+    asked.on('error', () => socket.destroy());
     reply.on('close', () => asked.destroy());
     asked.on('response', (answer) => void answerWith(answer, reply, call));
     if (hasBody(incoming)) incoming.pipe(asked);

@@ -88,7 +88,7 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
     isReady: async () => (await docker.ping().catch(() => undefined)) !== undefined,
   });
   const start = async () => {
-    if (!program.alive) forgetDead([pidFile, join(folder, 'exec/containerd/containerd.pid')]);
+    if (!program.alive) await forgetDead([pidFile, join(folder, 'exec/containerd/containerd.pid')]);
     const first = program.starts === 0;
     await program.start();
     if (first) await loadImage(docker);
@@ -109,11 +109,15 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
   };
 };
 
-/** A dead process that nobody has taken note of yet still has its number: dockerd would wait for it in vain. */
-const forgetDead = (pidFiles: string[]): void => {
+const DYING_MS = 10_000;
+
+/** A process that still dies, or is dead and nobody has taken note of it yet, has its number: dockerd would wait for it in vain. */
+const forgetDead = async (pidFiles: string[]): Promise<void> => {
   for (const file of pidFiles.filter((path) => existsSync(path))) {
     const stat = `/proc/${readFileSync(file, 'utf8').trim()}/stat`;
-    if (!existsSync(stat) || readFileSync(stat, 'utf8').includes(') Z ')) rmSync(file, { force: true });
+    const isDead = async () => !existsSync(stat) || readFileSync(stat, 'utf8').includes(') Z ') || undefined;
+    const dead = await until('it to be dead', isDead, DYING_MS).catch(() => false);
+    if (dead) rmSync(file, { force: true });
   }
 };
 

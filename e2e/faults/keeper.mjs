@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const folder = process.argv[2];
-const LIMIT_MS = 15_000;
+const LIMIT_MS = 45_000;
 const CGROUPS = '/sys/fs/cgroup';
 
 const attempt = (action, otherwise) => {

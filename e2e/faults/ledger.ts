@@ -46,7 +46,7 @@ export const openLedger = async (place: { folder: string; keeper: Keeper; spaces
 
 /** A shell command that writes to the ledger, once a start, and then goes on with `then`. Exits with 97 where it could not. */
 const toSideEffect = (then = ':'): string =>
-  `echo "$BERTH_JOB_ID $BERTH_EPOCH" | nc -w 5 ${GROUND} ${PORT} | grep -q ok || exit 97; ${then}`;
+  `echo "$BERTH_JOB_ID $BERTH_EPOCH" | nc -w 30 ${GROUND} ${PORT} | grep -q ok || exit 97; ${then}`;
 
 /** Fields of a job that writes to the ledger. */
 export const sideEffectJob = (

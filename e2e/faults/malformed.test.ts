@@ -56,9 +56,8 @@ describeFaults('messages and records that nobody understands', () => {
     await world.wait(job_id);
     expect(await readTale(world, job_id)).toMatchObject({ state: 'completed', epoch: 1, side_effects: [1] });
     const all = [...STRANGE.map(([name]) => name), 'no JSON'];
-    await until('them all to have been looked at', async () =>
-      (await queue.getActiveCount()) + (await queue.getPrioritizedCount()) === 0 ? true : undefined,
-    );
+    const countFailed = () => world.redis.client.zcard(queue.toKey('failed'));
+    await until('them all to fail', async () => (await countFailed()) >= all.length || undefined);
     const failed = await world.redis.client.zrange(queue.toKey('failed'), '0', '-1');
     expect(failed.sort()).toEqual(all.map(toId).sort());
     expect(world.workers.map(({ pid }) => pid)).toEqual(workers);
@@ -81,8 +80,10 @@ describeFaults('messages and records that nobody understands', () => {
     expect(await readTale(world, strange.job_id)).toMatchObject(end);
     expect(message).toContain('another version of Berth');
     expect(await world.containers(strange.job_id)).toEqual([]);
-    for (const query of ['', '?state=failed', '?state=failed&label=a=b'])
-      expect((await world.request('GET', `/v1/jobs${query}`)).status, query).toBe(200);
+    for (const query of ['', '?state=failed', '?state=failed&label=a=b']) {
+      const list = async () => (await world.request('GET', `/v1/jobs${query}`)).status === 200 || undefined;
+      await until(`a list of jobs${query}`, list);
+    }
     expect(world.workers.map(({ pid }) => pid)).toEqual(workers);
     await world.verify();
   });

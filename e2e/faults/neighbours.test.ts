@@ -69,7 +69,7 @@ describeFaults('a job that wants more than its share', () => {
     return job_id;
   };
   const end = async (job_id: string) => {
-    await world.request('POST', `/v1/jobs/${job_id}/cancel`);
+    await world.cancel(job_id);
     return world.wait(job_id);
   };
 

@@ -47,7 +47,7 @@ export interface ProgramSpec {
   isReady: (output: string) => Promise<boolean> | boolean;
 }
 
-const READY_MS = 30_000;
+const READY_MS = 120_000;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 3_000;
 const SETTLED_MS = 10_000;
@@ -88,7 +88,7 @@ export const createProgram = (spec: ProgramSpec): Program => {
   const program: Program = {
     name: spec.name,
     get pid() {
-      if (child?.pid === undefined) throw new Error(`${spec.name} does not run`);
+      if (child?.pid === undefined) throw new Error(`${spec.name} does not run\n${read(starts).slice(-4_000)}`);
       return child.pid;
     },
     get alive() {
@@ -113,7 +113,7 @@ export const createProgram = (spec: ProgramSpec): Program => {
       if (seen !== 'ready') throw new Error(`${spec.name}: ${seen}\n${program.output().slice(-4_000)}`);
     },
     kill: (signal) => void child?.kill(signal),
-    async ended(limit_ms = 30_000) {
+    async ended(limit_ms = 90_000) {
       const current = child;
       if (current === undefined) return;
       let timer: NodeJS.Timeout | undefined;

@@ -6,7 +6,7 @@ import { until } from '../harness.js';
 import { sideEffectJob } from './ledger.js';
 import { describeFaults, slowIt } from './rows.js';
 import { SMALL_MACHINE, startSubmissions, submitOnce, waitingJob } from './submissions.js';
-import { readTale, writingJob } from './worker-scenes.js';
+import { letEnd, readTale, writingJob } from './worker-scenes.js';
 import { openWorld, type World, type WorldOptions } from './world.js';
 
 describeFaults('a broker that cannot keep what it had', () => {
@@ -78,6 +78,7 @@ describeFaults('a broker that cannot keep what it had', () => {
       const here = await open({});
       const jobs = await goBack(here);
       await untilAlarm(here);
+      await letEnd(here, [jobs.running]);
       await until(
         'nothing to run',
         async () => {
@@ -105,7 +106,7 @@ describeFaults('a broker that cannot keep what it had', () => {
       await seeToIt(here);
       const seen_to_at = Date.now();
       expect(await here.wait(wanted)).toMatchObject({ state: 'completed', exit_code: 0 });
-      expect(Date.now() - seen_to_at).toBeLessThan(5_000);
+      expect(Date.now() - seen_to_at).toBeLessThan(20_000);
       // Whoever keeps a ledger is told of what the broker has forgotten, and of nothing else.
       const { lines } = await here.check();
       expect(lines.filter((line) => line.startsWith('  '))).toEqual([
@@ -120,19 +121,17 @@ describeFaults('a broker that cannot keep what it had', () => {
 
 /** Every part knows, says so, and starts nothing. */
 const untilAlarm = async (world: World): Promise<void> => {
-  const limit_ms = 20_000;
   for (const worker of world.workers)
     await until(
       `an alarm of ${worker.name}`,
       async () => worker.output().includes('no more jobs are started. Redis has gone back') || undefined,
-      limit_ms,
     );
   for (const api of world.apis.keys()) {
     const look = async () => {
       const { body } = await world.request('GET', '/ready', undefined, { api });
       return (body.refusals as { reason: string }[]).find(({ reason }) => reason === 'went_back');
     };
-    await until(`an alarm of API ${api}`, look, limit_ms);
+    await until(`an alarm of API ${api}`, look);
     const refused = await world.trySubmit(sideEffectJob(), { api });
     expect(refused).toMatchObject({ status: 503, body: { detail: expect.stringContaining('redis-cli del') } });
     expect(refused.headers.get('retry-after')).toBe('10');
@@ -158,12 +157,13 @@ const startJob = async (world: World, spec: object): Promise<string> => {
 const goBack = async (world: World) => {
   const data = join(world.folder, 'redis');
   const copy = join(world.folder, 'redis-copy');
-  const running = await startJob(world, sideEffectJob('sleep 25'));
-  const blocker = await startJob(world, sideEffectJob('sleep 3', { cpus: 1.9 }));
-  const ended = blocker;
+  const toldToEnd = 'until [ -e /tmp/end ]; do usleep 100000; done';
+  const running = await startJob(world, sideEffectJob(toldToEnd));
+  const ended = await startJob(world, sideEffectJob(toldToEnd, { cpus: 1.9 }));
   const submitWaiting = async () => (await world.submit(sideEffectJob(undefined, { cpus: 1.9 }))).job_id;
   const waiting = [await submitWaiting(), await submitWaiting()];
   cpSync(data, copy, { recursive: true });
+  await letEnd(world, [ended]);
   await world.wait(ended);
   for (const job_id of waiting) await world.wait(job_id);
   const later = await startJob(world, sideEffectJob('sleep 600'));

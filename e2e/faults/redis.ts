@@ -20,7 +20,7 @@ export interface RedisServer {
   url: string;
   /** For those in a worker's namespace: by the wire. */
   wireUrl: string;
-  /** For tests. It connects again by itself; a command gives up after 5 s. */
+  /** For tests. It connects again by itself; a command gives up after 30 s. */
   client: Redis;
   kill(signal: NodeJS.Signals): void;
   start(): Promise<void>;
@@ -57,7 +57,7 @@ export const openRedisServer = async (
     path: socket,
     lazyConnect: true,
     maxRetriesPerRequest: null,
-    commandTimeout: 5_000,
+    commandTimeout: 30_000,
     retryStrategy: () => 50,
   });
   client.on('error', () => undefined);

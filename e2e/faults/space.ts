@@ -73,7 +73,7 @@ export const openWorkerSpace = async (keeper: Keeper, ground: Space, i: number):
   const add = (chains: string[], match: string) =>
     space.sh(
       chains
-        .map((chain) => `iptables -A ${chain} ! -i lo ${match} -j DROP`.replace(/(OUTPUT) ! -i/, '$1 ! -o'))
+        .map((chain) => `iptables -w -A ${chain} ! -i lo ${match} -j DROP`.replace(/(OUTPUT) ! -i/, '$1 ! -o'))
         .join('; '),
     );
   return {
@@ -81,10 +81,10 @@ export const openWorkerSpace = async (keeper: Keeper, ground: Space, i: number):
     drop: (direction = 'both') => add(CHAINS[direction], ''),
     lose: (share) => add(CHAINS.both, `-m statistic --mode random --probability ${share}`),
     down: () => space.sh('ip link set wire down'),
-    heal: () => space.sh(`iptables -F; ${up}`),
+    heal: () => space.sh(`iptables -w -F; ${up}`),
     forget: () =>
       space.sh(
-        `ss -Htan | awk '{ print $4 }' | sed 's/.*://' | while read port; do iptables -t mangle -A OUTPUT -p tcp --sport $port -j DROP; done`,
+        `ss -Htan | awk '{ print $4 }' | sed 's/.*://' | while read port; do iptables -w -t mangle -A OUTPUT -p tcp --sport $port -j DROP; done`,
       ),
   };
 };

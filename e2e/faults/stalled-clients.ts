@@ -154,4 +154,4 @@ export const openStalledClients = async (
 
 /** The machine of those clients is gone: nothing of it arrives any more, nor says so. */
 export const loseMachine = async (world: World, kind: Kind): Promise<void> =>
-  world.engines[0]?.space.sh(`iptables -A INPUT -i lo -s ${KINDS[kind].address} -j DROP`);
+  world.engines[0]?.space.sh(`iptables -w -A INPUT -i lo -s ${KINDS[kind].address} -j DROP`);

@@ -100,10 +100,7 @@ export const startSubmissions = (
 export const cancelAll = async (world: World, job_ids: Iterable<string>, clients = 16): Promise<void> => {
   const left = [...job_ids];
   const client = async () => {
-    for (let job_id = left.pop(); job_id !== undefined; job_id = left.pop()) {
-      const { status } = await world.request('POST', `/v1/jobs/${job_id}/cancel`);
-      if (status !== 200 && status !== 409) throw new Error(`a cancel answered ${status}`);
-    }
+    for (let job_id = left.pop(); job_id !== undefined; job_id = left.pop()) await world.cancel(job_id);
   };
   await Promise.all(Array.from({ length: clients }, client));
 };

@@ -62,10 +62,10 @@ describeFaults('a worker on a machine that shares no disk with the API', () => {
     await keeper?.close();
   });
 
-  /** From beside the API: nobody else reaches it. */
+  /** From beside the API: nobody else reaches it. A broker that is slow for a moment is asked again. */
   const curl = async (...args: string[]): Promise<string> => {
     const [command = '', ...enter] = ground.enter;
-    return (await run(command, [...enter, 'curl', '-sS', '--fail-with-body', ...args])).stdout;
+    return (await run(command, [...enter, 'curl', '-sS', '--fail', '--retry', '5', ...args])).stdout;
   };
 
   const submit = async (spec: object): Promise<Record<string, unknown>> => {

@@ -10,9 +10,10 @@ export interface WritingJob {
   stdout: string;
 }
 
-const toScript = (test: string, { exit_code = 0, pause_ms = 100 }): string => {
+const toScript = (test: string, { exit_code = 0, pause_ms = 100, held = false }): string => {
   const step = `printf 'line %d: %0*d ä€\\n' $i $((i % 40)) $i; echo $i >&2; usleep ${pause_ms * 1000}`;
-  return `i=0; while [ ${test} ]; do ${step}; i=$((i + 1)); done; printf "end $i"; exit ${exit_code}`;
+  const hold = held ? 'until [ -e /tmp/end ]; do usleep 100000; done; ' : '';
+  return `i=0; while [ ${test} ]; do ${step}; i=$((i + 1)); done; ${hold}printf "end $i"; exit ${exit_code}`;
 };
 
 const toStdout = (lines: number): string => {
@@ -20,28 +21,37 @@ const toStdout = (lines: number): string => {
   return `${written.join('')}end ${lines}`;
 };
 
-/** About `lines` times `pause_ms` long. Lines differ in length, and not all of their characters are one byte long. */
-export const writingJob = (lines: number, { exit_code = 0, pause_ms = 100, ...more } = {}): WritingJob => ({
-  spec: sideEffectJob(toScript(`$i -lt ${lines}`, { exit_code, pause_ms }), more),
+/**
+ * At least `lines` times `pause_ms` long; `held`: its last words wait for `letEnd`. Lines differ in length, and not all of their characters
+ * are one byte long.
+ */
+export const writingJob = (
+  lines: number,
+  { exit_code = 0, pause_ms = 100, held = false, ...more } = {},
+): WritingJob => ({
+  spec: sideEffectJob(toScript(`$i -lt ${lines}`, { exit_code, pause_ms, held }), more),
   stdout: toStdout(lines),
 });
 
 /** The same, but it goes on until `letEnd`: what is done to it meanwhile may take as long as it likes. */
 const endlessJob = (exit_code: number) => sideEffectJob(toScript('! -e /tmp/end', { exit_code }));
 
-/** Ends running jobs of that kind. */
+/** Ends running jobs that wait for it; what is paused is told once it goes on. */
 export const letEnd = async (world: World, job_ids: string[]): Promise<void> => {
-  const touch = async (job_id: string) => {
+  const touch = async (job_id: string): Promise<true | undefined> => {
     const [found] = await world.containers(job_id);
+    if (found === undefined || found.State === 'exited') return true;
     for (const { docker } of world.engines) {
       const made = await docker
-        .getContainer(found?.Id ?? '')
+        .getContainer(found.Id)
         .exec({ Cmd: ['touch', '/tmp/end'] })
         .catch(() => undefined);
       await made?.start({ Detach: true });
+      if (made) return true;
     }
+    return undefined;
   };
-  await Promise.all(job_ids.map(touch));
+  await Promise.all(job_ids.map((job_id) => until(`job ${job_id} to be told to end`, () => touch(job_id))));
 };
 
 /** What became of a job, in the words of the rows' required outcomes. */

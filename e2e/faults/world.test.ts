@@ -127,7 +127,7 @@ describeFaults('a world that mends itself', () => {
   });
 
   slowIt('knows when a container ended while its engine was away', async () => {
-    const { job_id } = await world.submit(sideEffectJob('sleep 2; exit 7'));
+    const { job_id } = await world.submit(sideEffectJob('sleep 5; exit 7'));
     const [line] = await until('its side effect', async () => {
       const lines = world.ledger.read(job_id);
       return lines.length > 0 ? lines : undefined;
@@ -135,7 +135,7 @@ describeFaults('a world that mends itself', () => {
     const engine = world.engines[0];
     await engine?.program.end();
     const away_at = Date.now();
-    await until('the container to be over', async () => (Date.now() - (line?.at ?? 0) > 3_000 ? true : undefined));
+    await until('the container to be over', async () => (Date.now() - (line?.at ?? 0) > 8_000 ? true : undefined));
     await engine?.start();
     const back_at = Date.now();
     expect(await world.wait(job_id)).toMatchObject({ state: 'failed', exit_code: 7 });

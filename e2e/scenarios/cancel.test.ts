@@ -5,7 +5,7 @@ import { type Berth, startBerth } from '../harness.js';
 describe('cancel', () => {
   let berth: Berth;
   beforeAll(async () => {
-    berth = await startBerth();
+    berth = await startBerth({ env: { BERTH_CPUS: '2' } });
   });
   afterAll(() => berth.close());
 
@@ -35,7 +35,7 @@ describe('cancel', () => {
   });
 
   it('never starts a job that was cancelled while it waited', async () => {
-    const blocker = await berth.submit({ command: ['sleep', '60'], cpus: 2, stop_grace_seconds: 0 });
+    const blocker = await berth.submit({ command: ['sleep', '600'], cpus: 2, stop_grace_seconds: 0 });
     await berth.waitForState(blocker.job_id, 'running');
     const waiting = await berth.submit({ command: ['echo', 'never'], cpus: 2 });
     expect((await cancel(waiting.job_id)).body.state).toBe('cancelled');

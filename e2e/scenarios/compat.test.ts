@@ -1,16 +1,6 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Berth, startBerth, until } from '../harness.js';
-
-const findPort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address ? address.port : 0;
-};
+import { ask, type Berth, findPort, startBerth, until } from '../harness.js';
 
 /** Clients of the systems that Berth grew from, each doing what its documentation shows. */
 describe('clients of the kept wire formats', () => {
@@ -21,6 +11,7 @@ describe('clients of the kept wire formats', () => {
     runner = `http://127.0.0.1:${port}`;
     berth = await startBerth({ workers: 0 });
     await berth.startWorker({ BERTH_WORKER_PORT: String(port), BERTH_NODE: 'e2e-node' });
+    await until('the runner to listen', async () => (await fetch(`${runner}/health`)).ok || undefined);
   });
   afterAll(() => berth.close());
 
@@ -50,7 +41,7 @@ describe('clients of the kept wire formats', () => {
   it('the runner: one call, one answer, also for more callers than the machine holds at once', async () => {
     const execute = async (command: string) => {
       const headers = { 'content-type': 'application/json' };
-      const response = await fetch(`${runner}/execute`, {
+      const response = await ask(`${runner}/execute`, {
         method: 'POST',
         headers,
         body: JSON.stringify({ command, timeout: 30 }),
@@ -61,8 +52,8 @@ describe('clients of the kept wire formats', () => {
     expect(replies.map(({ stdout, exit_code }) => [stdout, exit_code])).toEqual(
       Array.from({ length: 8 }, (_, i) => [`${i}\n`, 0]),
     );
-    expect(await (await fetch(`${runner}/health`)).json()).toEqual({ status: 'healthy', service: 'runner' });
-    expect(await (await fetch(`${runner}/metrics`)).text()).toMatch(/^executions_total [1-9]/m);
+    expect(await (await ask(`${runner}/health`)).json()).toEqual({ status: 'healthy', service: 'runner' });
+    expect(await (await ask(`${runner}/metrics`)).text()).toMatch(/^executions_total [1-9]/m);
   });
 
   it('the workload runner: submit, poll, read the lines in Redis, abort, list, look at the cluster', async () => {

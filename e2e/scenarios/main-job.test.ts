@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Berth, startBerth } from '../harness.js';
+import { type Berth, startBerth, until } from '../harness.js';
 
 /** A person submits a container job over HTTP and reads its true outcome. */
 describe('the main job', () => {
@@ -35,10 +35,10 @@ describe('the main job', () => {
   it.each([
     ['no such program', { command: ['no-such-program'] }, 'start_failed', 127],
     ['out of memory', { command: 'head -c 200m /dev/zero | tail', memory_mb: 16 }, 'out_of_memory', 137],
-    ['timeout', { command: ['sleep', '60'], timeout_seconds: 1 }, 'timeout', 143],
+    ['timeout', { command: ['sleep', '60'], timeout_seconds: 4 }, 'timeout', 143],
     [
       'ignores TERM',
-      { command: "trap '' TERM; sleep 60 & wait; sleep 60", timeout_seconds: 1, stop_grace_seconds: 1 },
+      { command: "trap '' TERM; sleep 60 & wait; sleep 60", timeout_seconds: 4, stop_grace_seconds: 1 },
       'timeout',
       137,
     ],
@@ -57,12 +57,12 @@ describe('the main job', () => {
 
   it('leaves a line of JSON in the log of the worker, with job, attempt and node', async () => {
     const { job_id, node } = await berth.wait((await berth.submit({ command: 'true' })).job_id);
-    const output = berth.workers[0]?.output() ?? '';
-    const lines = output
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(lines).toContainEqual(expect.objectContaining({ msg: 'attempt started', job_id, attempt: 1, node }));
+    const readLines = (): Record<string, unknown>[] => {
+      const lines = berth.workers[0]?.output().split('\n') ?? [];
+      return lines.slice(0, -1).map((line) => JSON.parse(line));
+    };
+    await until('a line of this job', async () => readLines().some((line) => line.job_id === job_id) || undefined);
+    expect(readLines()).toContainEqual(expect.objectContaining({ msg: 'attempt started', job_id, attempt: 1, node }));
   });
 
   it('runs each container hardened and without a network', async () => {

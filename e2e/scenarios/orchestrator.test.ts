@@ -28,8 +28,14 @@ interface Status {
   message: string;
 }
 
-/** As the job orchestrator's own documentation tells its users to do it. */
-const curl = async (...args: string[]): Promise<string> => (await run('curl', ['-s', '-S', ...args])).stdout;
+/** As the job orchestrator's own documentation tells its users to do it. A broker that does not answer is waited for. */
+const curl = async (...args: string[]): Promise<string> => {
+  const head = join(folder, 'head');
+  for (;;) {
+    const { stdout } = await run('curl', ['-s', '-S', '-D', head, ...args]);
+    if (!/^HTTP\/1\.1 503 /m.test(await readFile(head, 'utf8'))) return stdout;
+  }
+};
 
 const upload = async (script: string, service = 'my_example', user = 7): Promise<Status> => {
   await writeFile(join(folder, 'run.sh'), `#!/bin/bash\ntrap 'echo "$?" > .orchestrator.exit' EXIT\n${script}\n`);
@@ -44,14 +50,10 @@ const readStatus = async (id: number): Promise<Status> => JSON.parse(await curl(
 /** Polls as their documentation does: what is no JSON any more is the zip. */
 const waitForZip = async (id: number, path = 'download'): Promise<Record<string, string>> => {
   const target = join(folder, `${id}.zip`);
-  await until(
-    `the zip of job ${id}`,
-    async () => {
-      const type = await curl('-o', target, '-w', '%{content_type}', `${berth.url}/${path}/${id}`);
-      return type === 'application/zip' ? true : undefined;
-    },
-    60_000,
-  );
+  await until(`the zip of job ${id}`, async () => {
+    const type = await curl('-o', target, '-w', '%{content_type}', `${berth.url}/${path}/${id}`);
+    return type === 'application/zip' ? true : undefined;
+  });
   const found: Record<string, string> = {};
   const zip = await fromBufferPromise(await readFile(target));
   for await (const entry of zip.eachEntry()) {
@@ -63,14 +65,10 @@ const waitForZip = async (id: number, path = 'download'): Promise<Record<string,
 };
 
 const waitForStatus = (id: number, status: string): Promise<Status> =>
-  until(
-    `job ${id} to be ${status}`,
-    async () => {
-      const seen = await readStatus(id);
-      return seen.status === status ? seen : undefined;
-    },
-    60_000,
-  );
+  until(`job ${id} to be ${status}`, async () => {
+    const seen = await readStatus(id);
+    return seen.status === status ? seen : undefined;
+  });
 
 describe("the job orchestrator's clients", () => {
   it('upload, poll, and unzip, by curl alone', async () => {
@@ -96,7 +94,11 @@ describe("the job orchestrator's clients", () => {
     const next = await upload('true');
     const other = await upload('true', 'my_example', 8);
     await waitForStatus(id, 'Running');
-    expect((await waitForZip(id, 'download_partial'))['far.txt']).toBe('so far\n');
+    // It runs before its script has written, and whoever asks again soon is answered the same.
+    await until('what it has written', async () => {
+      const files = await waitForZip(id, 'download_partial');
+      return files['far.txt'] === 'so far\n' || undefined;
+    });
     await waitForZip(other.id);
     expect((await readStatus(next.id)).status).toBe('Queued');
     const ended = JSON.parse(await curl('-X', 'POST', `${berth.url}/terminate/${id}`));
@@ -105,7 +107,9 @@ describe("the job orchestrator's clients", () => {
     await waitForZip(next.id);
   });
 
-  it('upload 300 MB, which the API does not hold in memory, and leave nothing where they are refused', async () => {
+  it('upload 300 MB, which the API does not hold in memory, and leave nothing where they are refused', {
+    timeout: 300_000,
+  }, async () => {
     const large = join(folder, 'large');
     await writeFile(large, Buffer.alloc(300_000_000, 'some text '));
     const send = async (service: string) =>
@@ -119,7 +123,7 @@ describe("the job orchestrator's clients", () => {
     const stored = await listUploads();
     const grew = await measureGrowth(berth.api.pid, async () => {
       expect((await send('nothing')).message).toBe('Invalid service');
-      await expect.poll(listUploads).toEqual(stored);
+      await expect.poll(listUploads, { timeout: 30_000 }).toEqual(stored);
       expect(await send('my_example')).toMatchObject({ status: 'Queued' });
     });
     expect(grew).toBeLessThan(100 * 1024 ** 2);

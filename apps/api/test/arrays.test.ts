@@ -101,7 +101,7 @@ describe('an array', () => {
     expect(rerun.body).toMatchObject({ rerun: 2, array: { counts: { pending: 3, failed: 0, completed: 1 } } });
     await until('new jobs', async () => {
       const [now] = await jobsOf(id);
-      return now?.job_id !== a?.job_id && now?.state === 'pending';
+      return now?.job_id !== null && now?.job_id !== a?.job_id && now?.state === 'pending';
     });
     const [again] = await jobsOf(id);
     const { body: job } = await api.send('GET', `/v1/jobs/${again?.job_id}`);

@@ -35,7 +35,7 @@ export const openArtifactApi = async (
       await server.close();
       await api.close();
       await files.close();
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };
 };

@@ -84,6 +84,6 @@ describe('the events of a job', () => {
     await other.close();
     expect((await events.rest).map(({ data }) => data.type)).toEqual(['claimed']);
     expect(await logs.rest).toEqual([]);
-    expect(performance.now() - began).toBeLessThan(3_000);
+    expect(performance.now() - began).toBeLessThan(20_000);
   });
 });

@@ -240,7 +240,8 @@ describe('explain and simulate', () => {
     return found;
   };
   /** What the API's own upkeep writes by itself. */
-  const isOurs = ([key]: [string, string]): boolean => !/:(api_keys|cluster|settings|recount.*|bull:.*)$/.test(key);
+  const isOurs = ([key]: [string, string]): boolean =>
+    !/:(api_keys|cluster|files_marked|installation|settings|recount.*|bull:.*)$/.test(key);
   const readOurs = async () => Object.fromEntries(Object.entries(await readKeys()).filter(isOurs));
 
   it('a simulation tells where, when and whom it delays, and leaves no trace', async () => {

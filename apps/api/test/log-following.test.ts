@@ -93,7 +93,7 @@ describe('followers', () => {
       }),
       { numRuns: 15 },
     );
-  }, 60_000);
+  }, 240_000);
 
   it('of one job are one reader of the broker', async () => {
     const writer = await openWriter(api);
@@ -109,8 +109,8 @@ describe('followers', () => {
     const texts = await Promise.all(all.map(async ({ rest }) => textOf(await collect(rest))));
     counted.restore();
     expect(new Set(texts)).toEqual(new Set([Array.from({ length: 50 }, (_, i) => `${i}\n`).join('')]));
-    // One for each piece, one for each time that nothing more was there, and the looks at the end.
-    expect(counted.reads).toBeLessThanOrEqual(110);
+    // One for each piece, one for each time that nothing more was there, and looks now and then and at the end: far from one for each reader.
+    expect(counted.reads).toBeLessThanOrEqual(200);
   });
 
   it('that stand still while much is written are told where they were, come back, and harm nobody', async () => {
@@ -143,7 +143,7 @@ describe('followers', () => {
     expect(frames.at(-3)).toContain(`id: ${from}\n`);
     expect(textOf(rest).length).toBe((301 - taken) * line.length);
     expect(rest.at(-1)?.event).toBe('end');
-  }, 60_000);
+  }, 240_000);
 
   it('leave nothing behind: no subscription, and no reading', async () => {
     const writer = await openWriter(api);

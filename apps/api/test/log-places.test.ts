@@ -74,7 +74,7 @@ describe('reading from a place', () => {
       }),
       { numRuns: 20 },
     );
-  }, 60_000);
+  }, 240_000);
 
   it('since begins with what was written then, whether that is sealed or not', async () => {
     const writer = await openWriter(api);

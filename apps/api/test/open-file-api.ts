@@ -30,7 +30,7 @@ export const openFileApi = async (file: string): Promise<FileApi> => {
     },
     async close() {
       await api.close();
-      await rm(folder, { recursive: true });
+      await rm(folder, { recursive: true, maxRetries: 10, retryDelay: 100 });
     },
   };
 };

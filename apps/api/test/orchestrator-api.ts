@@ -80,7 +80,7 @@ export const openOrchestratorApi = async (
       await server.close();
       await api.close();
       await files.close();
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };
 };

@@ -7,7 +7,7 @@ import { openRedis } from '@berth/store';
 import type { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
 import type { ContextOverrides } from '../src/context.js';
-import { openTestApi } from './open-test-api.js';
+import { openPatiently, openTestApi } from './open-test-api.js';
 
 /** A Redis of one test's own, which it may set up as it likes. Its socket is not in its data folder. */
 export const startRedis = async (
@@ -33,7 +33,7 @@ export const startRedis = async (
 /** An API on such a Redis. Both end with the test. */
 export const openOwn = async (settings: string[] = [], overrides: ContextOverrides = {}) => {
   const own = await startRedis(settings);
-  const api = await openTestApi('own', { redisUrl: own.socket }, overrides);
+  const api = await openPatiently(() => openTestApi('own', { redisUrl: own.socket }, overrides));
   onTestFinished(api.end);
   return { ...own, api };
 };

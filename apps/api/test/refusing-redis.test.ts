@@ -1,6 +1,6 @@
 import { openRedis } from '@berth/store';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { expectProblem, startJob, type TestApi, until } from './open-test-api.js';
+import { expectProblem, PROMPT_MS, startJob, type TestApi, until } from './open-test-api.js';
 import { openOwn } from './own-redis.js';
 
 const WORKLOAD = { docker_image: 'busybox:stable', command: ['true'], cpu_cores: 1, memory_gb: 1 };
@@ -11,7 +11,7 @@ const expectRefused = async (api: TestApi, job_id: string, code: string): Promis
   const timed = async (path: string, body?: object) => {
     const began = performance.now();
     const reply = await api.send('POST', path, body ? { body } : {});
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(PROMPT_MS);
     expect([path, reply.status, reply.headers['retry-after']]).toEqual([path, 503, '2']);
     return reply;
   };

@@ -17,7 +17,7 @@ const make = async (fields: object) => {
 
 const read = async (id: string) => (await api.send('GET', `/v1/schedules/${id}`)).body;
 const listJobs = async () => (await api.send('GET', '/v1/jobs?label=from%3Dschedule')).body.jobs;
-const untilJobs = (count: number) => until(`${count} jobs`, async () => (await listJobs()).length >= count, 15_000);
+const untilJobs = (count: number) => until(`${count} jobs`, async () => (await listJobs()).length >= count);
 
 describe('POST /v1/schedules', () => {
   it('tells the next times, by the wall clock of the time zone', async () => {

@@ -73,8 +73,9 @@ describe('the framing of a request', () => {
       statusOf('GET /health HTTP/1.1\r\nHost: loc'),
     ];
     expect(await Promise.all(stalled)).toEqual([408, 408]);
-    expect(performance.now() - began).toBeLessThan(11_000);
-  });
+    // Node by itself would wait for a minute, or five.
+    expect(performance.now() - began).toBeLessThan(30_000);
+  }, 240_000);
 
   it('row 11: holds no more connections than it may', async () => {
     const sockets = Array.from({ length: 5 }, () => connect(open.port, '127.0.0.1'));

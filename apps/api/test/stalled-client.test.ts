@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { Context } from 'hono';
 import { pino } from 'pino';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { type Chunks, createStreams } from '../src/byte-stream.js';
 import { openServer } from '../src/server.js';
 import { until } from './open-test-api.js';
@@ -18,9 +18,9 @@ afterEach(async () => {
 });
 
 /** A server of one stream, and a client that has asked for it and reads nothing yet. `closed`: whether the server has let it go. */
-const openStream = async (start: (outgoing: ServerResponse) => Chunks, stalled_ms = STALLED_MS) => {
+const openStream = async (start: (outgoing: ServerResponse) => Chunks) => {
   const seen = { ended: false, closed: false };
-  const streams = createStreams(new AbortController().signal, pino({ level: 'silent' }), stalled_ms);
+  const streams = createStreams(new AbortController().signal, pino({ level: 'silent' }), STALLED_MS);
   async function* watch(chunks: Chunks): Chunks {
     try {
       yield* chunks;
@@ -53,7 +53,7 @@ async function* repeat(chunk: Buffer, times: number): Chunks {
 
 it('a client that reads nothing is let go, and whatever makes its stream ends', async () => {
   const { seen } = await openStream(() => repeat(CHUNK, Number.POSITIVE_INFINITY));
-  await until('the end', () => seen.closed && seen.ended, 10 * STALLED_MS);
+  await until('the end', () => seen.closed && seen.ended);
 });
 
 it('so is one that stalls when everything has been made', async () => {
@@ -67,7 +67,7 @@ it('so is one that stalls when everything has been made', async () => {
   });
   await until('the last chunk to be on its way', () => seen.ended);
   expect(seen.closed).toBe(false);
-  await until('the end', () => seen.closed, 10 * STALLED_MS);
+  await until('the end', () => seen.closed);
   let read = 0;
   client.on('data', (chunk) => {
     read += chunk.length;
@@ -78,17 +78,19 @@ it('so is one that stalls when everything has been made', async () => {
 });
 
 it('one that is slow is served for as long as it takes', async () => {
-  const chunks = 200;
-  // Less than the whole takes, and more than what the kernel may hold of it: until that is read, nothing goes out.
-  const { client, seen } = await openStream(() => repeat(CHUNK, chunks), 4 * STALLED_MS);
+  const chunks = 400;
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { client, seen } = await openStream(() => repeat(CHUNK, chunks));
   let bytes = 0;
+  // Time passes with what is read. In that for which a client may stall it takes more than what the kernel may hold, until which nothing goes
+  // out; for the whole it takes four times as long.
   client.on('data', (chunk) => {
     bytes += chunk.length;
-    client.pause();
-    setTimeout(() => client.resume(), 15);
+    vi.advanceTimersByTime((chunk.length / CHUNK.length / 100) * STALLED_MS);
   });
   client.resume();
-  await until('the whole', () => bytes > chunks * CHUNK.length, 25_000);
+  await until('the whole', () => bytes > chunks * CHUNK.length);
   expect(seen.ended).toBe(true);
 });
 

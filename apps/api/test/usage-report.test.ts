@@ -23,11 +23,13 @@ beforeEach(async () => {
   operator = await openUser(api, 'olga', 'operator');
 });
 
-/** Plays a worker: runs it from start to end. */
+/** Plays a worker: runs it from start to end, which is in a later millisecond. */
 const run = async (job_id: string): Promise<void> => {
   const reply = await api.store.claims.claim(job_id, MACHINE);
   if (reply.kind !== 'claimed') throw new Error(`expected to claim, got ${reply.kind}`);
   await api.store.claims.start(reply.claim, 'sha256:abc');
+  const started_at = Date.now();
+  while (Date.now() <= started_at) await new Promise(setImmediate);
   await settleJob(api.store, reply.claim);
 };
 

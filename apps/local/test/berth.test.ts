@@ -71,12 +71,12 @@ describe('Berth on one machine', () => {
       (readLeftovers(config.dataDir).get(name)?.pid ?? before.get(name)?.pid) !== before.get(name)?.pid;
     const names = ['api', 'worker', 'reaper', ...(hasServer ? ['redis'] : [])];
     expect([...before.keys()].sort()).toEqual(names.sort());
-    expect(await waitUntil(() => names.every(isBack), { timeout_ms: 10_000 })).toBe(true);
+    expect(await waitUntil(() => names.every(isBack), { timeout_ms: 60_000 })).toBe(true);
     for (const name of ['api   ', 'worker', 'reaper'])
       expect(lines).toContain(`${name} │ was killed by SIGKILL; starting it again in 0.5 s`);
     const answers = async () =>
       (await fetch(`http://127.0.0.1:${config.port}/ready`).catch(() => undefined))?.ok === true;
-    expect(await waitUntil(answers, { timeout_ms: 10_000 })).toBe(true);
+    expect(await waitUntil(answers, { timeout_ms: 60_000 })).toBe(true);
   });
 
   it('leaves no container behind: the worker is told to kill, and the reaper goes after it', async () => {
@@ -84,7 +84,7 @@ describe('Berth on one machine', () => {
     await berth.start();
     const told = (line: string) => lines.some((said) => said.startsWith(line));
     for (const line of ['worker │ warn: worker --kill on ', 'reaper │ warn: folder: true'])
-      expect(await waitUntil(() => told(line), { timeout_ms: 10_000 })).toBe(true);
+      expect(await waitUntil(() => told(line), { timeout_ms: 60_000 })).toBe(true);
     await berth.stop();
     const stops = lines.filter((line) => line.endsWith('stopped'));
     expect(stops).toEqual(['worker │ warn: stopped', 'reaper │ warn: stopped']);

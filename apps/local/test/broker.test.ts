@@ -54,7 +54,7 @@ describe.skipIf(!hasServer)('a redis-server on the PATH', () => {
       const now = readLeftovers(dataDir).get('redis');
       return now !== undefined && now.pid !== first?.pid;
     };
-    expect(await waitUntil(isBack, { timeout_ms: 10_000 })).toBe(true);
+    expect(await waitUntil(isBack, { timeout_ms: 60_000 })).toBe(true);
     expect(await redis.hlen('job')).toBe(100);
     expect(lines.some((line) => line.includes('was killed by SIGKILL'))).toBe(true);
   });

@@ -28,7 +28,7 @@ const open = (name: string, more: Partial<ProcessSpec> = {}): Supervised => {
 };
 
 const eventually = async (check: () => boolean) => {
-  expect(await waitUntil(check, { timeout_ms: 10_000 })).toBe(true);
+  expect(await waitUntil(check, { timeout_ms: 60_000 })).toBe(true);
 };
 
 const pidOf = (child: Supervised): number => {

@@ -148,7 +148,7 @@ test('sees a container that runs for a job that has ended, and one that is left'
   };
   const container = await docker.createContainer({
     Image: 'busybox:stable',
-    Cmd: ['sleep', '60'],
+    Cmd: ['sleep', '600'],
     Labels: labels,
     HostConfig: { NetworkMode: 'none' },
   });

@@ -157,4 +157,4 @@ export const replyOf = (end: AttemptEnd) => {
 
 export const never = new Promise(() => {});
 export const untilStep = (steps: string[], step: string) =>
-  vi.waitFor(() => expect(steps).toContain(step), { interval: 1 });
+  vi.waitFor(() => expect(steps).toContain(step), { timeout: 30_000, interval: 1 });

@@ -1,10 +1,19 @@
 import { type ExitReport, toOutcome } from '@berth/domain';
+import { pack } from 'tar-stream';
 import { describe, expect, test } from 'vitest';
 import { A_FILE, FINE, PROGRAMS, type Subject, useSubject } from './conformance.js';
 
 /** What the job is told where nobody on our side had asked for the end. */
 const toUnaskedOutcome = (report: ExitReport) =>
   toOutcome(report, { intent: undefined, deadline_ms: Number.POSITIVE_INFINITY });
+
+/** What lets a napper end. */
+const toWakingTar = (): AsyncIterable<Uint8Array> => {
+  const tar = pack();
+  tar.entry({ name: 'go', mode: 0o644 }, 'x');
+  tar.finalize();
+  return tar as AsyncIterable<Uint8Array>;
+};
 
 /** Holds a runtime to the truth about how containers end, and to what stands still. */
 export const describeEnds = (name: string, subject: Subject): void => {
@@ -71,11 +80,13 @@ export const describeEnds = (name: string, subject: Subject): void => {
 
     test('what stands still does not end, and goes on where it stood', async () => {
       const runtime = open();
-      const { container } = await startNew(runtime, PROGRAMS.napper);
+      const container = await runtime.create(options(PROGRAMS.napper, { has_files: true }));
+      await container.start(() => undefined);
       const ended = container.ended();
       await container.pause();
       await container.pause();
       expect(await runtime.list()).toMatchObject([{ id: container.id, state: 'running', paused: true }]);
+      await container.copyIn(toWakingTar());
       const first = await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1_000, 'stands still'))]);
       expect(first).toBe('stands still');
       await container.unpause();

@@ -89,7 +89,7 @@ export const describeOutput = (name: string, subject: Subject): void => {
     test('of a container that runs, from anywhere', async () => {
       const former = subject.open(subject.installation);
       const { container, output } = await startNew(former, TALKER);
-      await vi.waitFor(() => expect(output.stdout().length).toBeGreaterThanOrEqual(HALF), { timeout: 5_000 });
+      await vi.waitFor(() => expect(output.stdout().length).toBeGreaterThanOrEqual(HALF), { timeout: 60_000 });
       const most = { stdout: output.stdout().length, stderr: output.stderr().length };
       const heirs = await Promise.all(someCuts(most).map((cut) => readOn(open().open(container.id), cut)));
       await former.close();

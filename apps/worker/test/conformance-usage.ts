@@ -11,7 +11,7 @@ const untilSeen = (container: Container): Promise<Usage> =>
       if (usage === undefined || usage.memory_peak_bytes === 0) throw new Error('nothing is seen of it yet');
       return usage;
     },
-    { timeout: 10_000, interval: 20 },
+    { timeout: 60_000, interval: 20 },
   );
 
 /** Holds a runtime to the truth about what containers use. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Container, ContainerOptions, ContainerRuntime, OutputStream } from '../src/runtime/container-runtime.js';
 import type { FakeProgram } from '../src/runtime/fake-runtime.js';
 
@@ -28,8 +28,9 @@ export const PROGRAMS = {
   bytes: sh("printf '\\377\\000\\376x'", {
     output: [{ stream: 'stdout', data: Buffer.from([0xff, 0x00, 0xfe, 0x78]) }],
   }),
-  sleeper: sh('sleep 600', { until: never }),
-  napper: sh('sleep 0.7; exit 5', {
+  sleeper: sh('echo up; sleep 600', { output: [{ stream: 'stdout', data: 'up\n' }], until: never }),
+  /** Naps until it has a file `go`, and the fake for a while. */
+  napper: sh('until [ -e go ]; do sleep 0.05; done; exit 5', {
     get until() {
       return nap();
     },
@@ -101,7 +102,7 @@ export const collect = () => {
   };
 };
 
-/** To be called within a `describe`: after each test nothing is left of what it opened. */
+/** To be called within a `describe`: after each test nothing is left of what it opened. What never ends by itself takes signals once it is started. */
 export const useSubject = (subject: Subject) => {
   const { installation } = subject;
   const opened: ContainerRuntime[] = [];
@@ -115,6 +116,7 @@ export const useSubject = (subject: Subject) => {
     const output = collect();
     const container = await runtime.create(options(program));
     await container.start(output.sink);
+    if (program.fake.until === never) await vi.waitFor(() => expect(output.stdout()).not.toHaveLength(0), 60_000);
     return { container, output };
   };
 

@@ -73,7 +73,7 @@ describe('a container is locked down', () => {
     const container = await runtime.create(sh('true', { memory_mb: 48 }));
     const { HostConfig } = await docker.getContainer(container.id).inspect();
     expect(HostConfig).toMatchObject({ PidsLimit: 256, Memory: 48 * 2 ** 20, MemorySwap: 48 * 2 ** 20, Init: true });
-    const { stdout, stderr, report } = await run('ulimit -c; for i in $(seq 400); do sleep 5 & done', {
+    const { stdout, stderr, report } = await run('ulimit -c; for i in $(seq 400); do sleep 600 & done', {
       memory_mb: 256,
     });
     expect(stdout).toBe('0\n');
@@ -127,7 +127,7 @@ describe('a container is locked down', () => {
     const { report, stdout } = await run('(setsid sleep 600 &); echo done');
     expect(report).toMatchObject({ kind: 'exited', exit_code: 0 });
     expect(stdout).toBe('done\n');
-    expect(performance.now() - begun).toBeLessThan(10_000);
+    expect(performance.now() - begun).toBeLessThan(100_000);
   });
 
   test('the job is told its id, attempt and epoch', async () => {
@@ -166,7 +166,7 @@ describe('output of any size and kind', () => {
     expect(report).toMatchObject({ exit_code: 0 });
     expect(bytes).toBe(200_000_000);
     expect(grown).toBeLessThan(50 * 2 ** 20);
-  }, 120_000);
+  }, 240_000);
 });
 
 describe('what can go wrong with the engine', () => {

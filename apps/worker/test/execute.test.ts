@@ -3,9 +3,10 @@ import { createServer } from 'node:net';
 import { openRedis } from '@berth/store';
 import Docker from 'dockerode';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { WorkerContext } from '../src/context.js';
 import { serveWorkerHttp } from '../src/http.js';
 import { openCuttableBroker } from './cuttable-broker.js';
-import { IMAGE, openRig, type Rig } from './open-rig.js';
+import { IMAGE, openRig, type Rig, untilWritten } from './open-rig.js';
 
 const findPort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1');
@@ -63,8 +64,8 @@ describe("the runner's format, row by row", () => {
       [{ command: 'echo out; echo err >&2; exit 3' }, { exit_code: 3, stdout: 'out\n', stderr: 'err\n', runtime_ms }],
       [{ command: 'printf "\\377"' }, { exit_code: 0, stdout: '\uFFFD', stderr: '', runtime_ms }],
       [
-        { command: 'echo begun; sleep 60', timeout: 1 },
-        { exit_code: -1, stdout: 'begun\n', stderr: 'Command timed out after 1 seconds\n', runtime_ms },
+        { command: 'echo begun; sleep 60', timeout: 5 },
+        { exit_code: -1, stdout: 'begun\n', stderr: 'Command timed out after 5 seconds\n', runtime_ms },
       ],
     ];
     for (const [request, expected] of rows) {
@@ -147,15 +148,24 @@ const getAs = async (port: number, host: string): Promise<number> => {
   return response.statusCode;
 };
 
+const UNTIL_TOLD = 'trap "exit 0" USR1; echo ready; while :; do sleep 0.1; done';
+const tellToEnd = async (rig: Rig, { runtime }: WorkerContext, job_id: string) => {
+  await untilWritten(rig, job_id, 'ready');
+  const [found] = await runtime.list(job_id);
+  await new Docker().getContainer(found?.id ?? '').kill({ signal: 'SIGUSR1' });
+};
+
 describe('several callers', () => {
   it('are served at the same time', async () => {
     const rig = openRig('execute');
-    const { execute } = await openRunner(rig);
-    const replies = await Promise.all([execute({ command: 'sleep 2' }), execute({ command: 'sleep 2' })]);
-    expect(replies.map(({ body }) => body.exit_code)).toEqual([0, 0]);
-    const [a, b] = await readJobs(rig);
-    expect(Number(a?.started_at)).toBeLessThan(Number(b?.finished_at));
-    expect(Number(b?.started_at)).toBeLessThan(Number(a?.finished_at));
+    const { execute, context } = await openRunner(rig);
+    const running = [execute({ command: UNTIL_TOLD }), execute({ command: UNTIL_TOLD })];
+    await vi.waitFor(
+      async () => expect((await readJobs(rig)).map(({ state }) => state)).toEqual(['running', 'running']),
+      60_000,
+    );
+    for (const { job_id } of await readJobs(rig)) await tellToEnd(rig, context, job_id);
+    expect((await Promise.all(running)).map(({ body }) => body.exit_code)).toEqual([0, 0]);
   });
 
   it('wait for room, and never overbook the machine', async () => {
@@ -176,17 +186,18 @@ describe('several callers', () => {
 
   it('take a command along when they go away before it has begun, and not after', async () => {
     const rig = openRig('execute');
-    const { execute } = await openRunner(rig, { cpus: 0.5 });
+    const { execute, context } = await openRunner(rig, { cpus: 0.5 });
     const [first, second] = [new AbortController(), new AbortController()];
-    const running = execute({ command: 'sleep 1; echo done' }, first.signal).catch(() => 'gone');
-    await vi.waitFor(async () => expect((await readJobs(rig)).map((job) => job.state)).toEqual(['running']), 10_000);
+    const running = execute({ command: UNTIL_TOLD }, first.signal).catch(() => 'gone');
+    await vi.waitFor(async () => expect((await readJobs(rig)).map((job) => job.state)).toEqual(['running']), 60_000);
     const waiting = execute({ command: 'echo never' }, second.signal).catch(() => 'gone');
-    await vi.waitFor(async () => expect(await readJobs(rig)).toHaveLength(2), 10_000);
+    await vi.waitFor(async () => expect(await readJobs(rig)).toHaveLength(2), 60_000);
     second.abort();
     first.abort();
     expect(await Promise.all([running, waiting])).toEqual(['gone', 'gone']);
     const [dropped, kept] = await readJobs(rig);
     await rig.untilState(dropped?.job_id ?? '', 'cancelled');
+    await tellToEnd(rig, context, kept?.job_id ?? '');
     await rig.untilState(kept?.job_id ?? '', 'completed');
     expect((await rig.store.jobs.read(dropped?.job_id ?? ''))?.epoch).toBe(0);
   });
@@ -201,9 +212,9 @@ describe('a runner whose broker is away', () => {
     const began = performance.now();
     const reply = await execute({ command: 'true' });
     expect(reply).toEqual({ status: 503, body: { detail: 'Redis does not answer. Try again in a few seconds.' } });
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(10_000);
     await broker.mend();
-    await vi.waitFor(async () => expect((await execute({ command: 'true' })).status).toBe(200), 15_000);
+    await vi.waitFor(async () => expect((await execute({ command: 'true' })).status).toBe(200), 60_000);
   });
 });
 

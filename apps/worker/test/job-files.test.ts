@@ -88,7 +88,7 @@ describe('files of a job', () => {
         'out/in.csv': '1,2\n',
       });
     },
-    60_000,
+    240_000,
   );
 
   test('come out of each attempt of its own, also of one that failed', async () => {
@@ -100,7 +100,7 @@ describe('files of a job', () => {
     expect(attempts.map(({ artifacts }) => artifacts?.epoch)).toEqual([1, 2]);
     expect(await readKept(worker, ofEpoch(job_id, 1))).toEqual({ 'a.txt': 'attempt 1\n' });
     expect(await readKept(worker, ofEpoch(job_id, 2))).toEqual({ 'a.txt': 'attempt 2\n' });
-  }, 60_000);
+  }, 240_000);
 
   test('are kept beside places that cannot be read', async () => {
     const { rig, worker } = await openOne('strict');
@@ -111,7 +111,7 @@ describe('files of a job', () => {
     expect(attempts[0]?.artifacts).toMatchObject({ files: 1, refused: 3 });
     expect(attempts[0]?.artifacts?.notes.join()).toMatch(/self: .*cannot read/);
     expect(await readKept(worker, ofEpoch(job_id, 1))).toEqual({ good: 'good\n' });
-  }, 60_000);
+  }, 240_000);
 
   test('that are gone when it starts are its failure, at once and with their names', async () => {
     const { rig, worker } = await openOne('strict');
@@ -124,7 +124,7 @@ describe('files of a job', () => {
       epoch: 1,
       message: expect.stringContaining(`input in: the file ${file_id} is gone`),
     });
-  }, 60_000);
+  }, 240_000);
 
   test('can be had while it runs, as they stand; whoever asks at the same time gets the same', async () => {
     const { rig, worker } = await openOne('strict');
@@ -145,5 +145,5 @@ describe('files of a job', () => {
     await rig.redis.del(rig.store.keys.partialOutputs(job_id));
     expect(await rig.store.partials.request(job_id)).toBe('not_running');
     expect(await rig.store.partials.request(randomUUID())).toBe('not_running');
-  }, 60_000);
+  }, 240_000);
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { LOOK_AGAIN_MS } from '../src/room.js';
 import {
   createFakeEngine,
   createFakeRuntime,
@@ -42,25 +43,27 @@ const submitMixed = (rig: Rig, count: number) =>
   Promise.all(Array.from({ length: count }, (_, i) => rig.submit(SIZES[i % SIZES.length])));
 
 const untilAllCompleted = async (rig: Rig, ids: string[]) => {
-  for (const id of ids) await rig.untilState(id, 'completed', 60_000);
+  for (const id of ids) await rig.untilState(id, 'completed', 120_000);
 };
 
 describe('a machine', () => {
   it('is filled by 60 jobs of several sizes, never overfilled, and empty in the end', async () => {
     const rig = openRig('ledger');
     const { engine, most } = createWatchedEngine();
-    const { claims, book } = await rig.openWorker({ runtime: createFakeRuntime(engine, rig.prefix) }, MACHINE);
+    const { claims, book, context } = await rig.openWorker({ runtime: createFakeRuntime(engine, rig.prefix) }, MACHINE);
+    const began = performance.now();
     const ids = await submitMixed(rig, 60);
     await untilAllCompleted(rig, ids);
     expect(most.centicpus).toBe(CAPACITY.centicpus);
     expect(most.memory_mb).toBeLessThanOrEqual(CAPACITY.memory_mb);
-    await vi.waitFor(() => expect(engine.containers.size).toBe(0), { timeout: 10_000 });
+    await vi.waitFor(() => expect(engine.containers.size).toBe(0), { timeout: 30_000 });
     expect(await rig.store.workers.readReserved('fake-engine')).toEqual(NOTHING);
-    // Each end wakes each of two classes once at most, and each start is a claim.
-    expect(claims()).toBeLessThanOrEqual(60 * 3);
+    // Each end wakes each of two classes once at most, and each start is a claim; and each class looks again by the clock.
+    const looks = Math.ceil((performance.now() - began) / LOOK_AGAIN_MS) * context.served.length;
+    expect(claims()).toBeLessThanOrEqual(60 * 3 + looks);
     expect(book.lines.filter((line) => line.level > 30)).toEqual([]);
     for (const id of ids) expect(await rig.history(id)).toEqual(['submitted', 'claimed', 'started', 'completed']);
-  }, 90_000);
+  }, 240_000);
 
   it('is shared by two workers, who keep one ledger', async () => {
     const rig = openRig('ledger');
@@ -75,7 +78,7 @@ describe('a machine', () => {
     const started = workers.map(({ book }) => book.find('attempt started'));
     expect(started.reduce((a, b) => a + b)).toBe(60);
     expect(Math.min(...started)).toBeGreaterThan(0);
-  }, 90_000);
+  }, 240_000);
 });
 
 describe('a big job among small ones that never cease', () => {
@@ -96,7 +99,7 @@ describe('a big job among small ones that never cease', () => {
     const big = await rig.submit({ cpus: 2, priority: 100 });
     await rig.openWorker({ runtime: createFakeRuntime(engine, rig.prefix) }, MACHINE);
     // The most urgent of all, and it would never come: the small ones pass it.
-    await vi.waitFor(() => expect(smalls).toBeGreaterThan(10), { timeout: 20_000 });
+    await vi.waitFor(() => expect(smalls).toBeGreaterThan(10), { timeout: 60_000 });
     expect((await rig.store.jobs.read(big))?.state).toBe('pending');
 
     isKept = true;
@@ -104,9 +107,9 @@ describe('a big job among small ones that never cease', () => {
     await rig.redis.hset(rig.store.keys.reservation('fake-engine'), { job: big, at: Date.now(), ...left });
     const atKept = smalls;
     for (const end of running.splice(0)) end();
-    await rig.untilState(big, 'completed', 20_000);
+    await rig.untilState(big, 'completed');
     expect(smalls - atKept).toBeLessThanOrEqual(2);
     expect(await rig.redis.exists(rig.store.keys.reservation('fake-engine'))).toBe(0);
     await untilAllCompleted(rig, small);
-  }, 90_000);
+  }, 240_000);
 });

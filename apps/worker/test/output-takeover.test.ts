@@ -123,7 +123,7 @@ describe('output that goes from worker to worker', () => {
       }),
       { numRuns: 40 },
     );
-  }, 20_000);
+  }, 180_000);
 
   it('beyond the limit: a true beginning, and the whole of a short end', async () => {
     const it = openStore();
@@ -137,5 +137,5 @@ describe('output that goes from worker to worker', () => {
       }),
       { numRuns: 40 },
     );
-  }, 20_000);
+  }, 180_000);
 });

@@ -55,7 +55,7 @@ const openPort = async (file: string) => {
       : ((await response.json()) as Payload).status;
   };
   const untilState = (id: number, state: string, headers: Record<string, string> = {}) =>
-    vi.waitFor(async () => expect(await stateOf(id, headers)).toBe(state), { timeout: 20_000, interval: 50 });
+    vi.waitFor(async () => expect(await stateOf(id, headers)).toBe(state), { timeout: 60_000, interval: 50 });
   return { rig, send, submit, untilState, context };
 };
 
@@ -107,7 +107,7 @@ describe("what the job orchestrator's server asked of its clients", () => {
     await vi.waitFor(
       async () => expect((await readZip(await send('/retrieve_partial/1')))['out.txt']).toBe('so far\n'),
       {
-        timeout: 20_000,
+        timeout: 60_000,
         interval: 100,
       },
     );

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { createFakeEngine, createFakeRuntime } from '../src/runtime/fake-runtime.js';
 import { NOTHING, openRig } from './open-rig.js';
 
@@ -46,10 +46,10 @@ describe('a job that fails and may be tried again', () => {
     const rig = openRig('retries');
     const engine = createFakeEngine({ program: () => ({ until: new Promise(() => {}) }) });
     const kill = setInterval(() => engine.restart(), 20);
+    onTestFinished(() => clearInterval(kill));
     await rig.openWorker({ runtime: createFakeRuntime(engine, rig.prefix) });
     const id = await rig.submit({ max_attempts: 5 });
     const record = await rig.untilState(id, 'failed');
-    clearInterval(kill);
     expect(record).toMatchObject({ cause: 'poison', attempt: 1, epoch: 3 });
   });
 });

@@ -9,8 +9,9 @@ export const job: HostileJob = {
     command: 'bomb() { bomb | bomb & sleep 300; }; (bomb) 2>/dev/null & exec sleep 300',
     cpus: 0.5,
     memory_mb: 128,
-    timeout_seconds: 2,
-    stop_grace_seconds: 1,
+    // Long enough to be seen at its limit, and to be taken down politely, where the machine is slow.
+    timeout_seconds: 6,
+    stop_grace_seconds: 30,
   },
   ends: { state: 'failed', cause: 'timeout', exit_code: 143 },
   evidence: { signal: 'SIGTERM', asked_by: 'timeout' },

@@ -33,7 +33,7 @@ export const job: HostileJob = {
     command: `echo good > a-good; echo good > good; ${WAYS_OUT.join('; ')}; exit 3`,
     memory_mb: STANDARD_MB + 64,
     outputs: ['**'],
-    timeout_seconds: 60,
+    timeout_seconds: 300,
   },
   ends: { state: 'failed', cause: 'exit_code', exit_code: 3 },
   evidence: { exit_code: 3, oom_kills: 0, asked_by: null },

@@ -6,7 +6,7 @@ export const job: HostileJob = {
   spec: {
     command: 'echo first; yes 0123456789012345678901234567890123456789 | head -c 100000000; echo; echo last',
     memory_mb: 64,
-    timeout_seconds: 100,
+    timeout_seconds: 300,
   },
   ends: { state: 'completed', cause: null, exit_code: 0, stdout_truncated: true },
   evidence: { exit_code: 0, oom_kills: 0, asked_by: null },

@@ -1,13 +1,13 @@
 import { jobSpecSchema } from '@berth/domain';
 import { describe, expect, it } from 'vitest';
-import { DONE, FAILED, openTestQueue, takeWithin, toOutgoing } from './open-test-queue.js';
+import { DONE, FAILED, openTestQueue, takeNext, toOutgoing } from './open-test-queue.js';
 
 describe('a message', () => {
   it('brings the id and a summary for the board, and ends as completed', async () => {
     const { producer, openWorker, errors } = openTestQueue('delivery');
     const spec = { ...jobSpecSchema.parse({ command: ['echo', 'x'.repeat(500)], name: 'mine' }), image: 'busybox' };
     await producer.add('small', [{ job_id: 'a', ticket: 'a-1', priority: 50, spec }]);
-    const delivery = await takeWithin(openWorker('w1'), 4_000);
+    const delivery = await takeNext(openWorker('w1'));
     expect(delivery.ticket).toBe('a-1');
     expect(delivery.message).toMatchObject({ job_id: 'a', image: 'busybox' });
     expect(delivery.message.command).toMatch(/^echo x{115}…$/);
@@ -21,7 +21,7 @@ describe('a message', () => {
   it('that is failed says why on the board', async () => {
     const { producer, openWorker, errors } = openTestQueue('delivery');
     await producer.add('small', [toOutgoing('a')]);
-    await (await takeWithin(openWorker('w1'), 4_000)).fail(FAILED);
+    await (await takeNext(openWorker('w1'))).fail(FAILED);
     const job = await producer.queues[0]?.getJob('a-1');
     expect(await job?.getState()).toBe('failed');
     expect(job).toMatchObject({ failedReason: 'failed: exit code 3, on node-1', progress: FAILED });
@@ -34,13 +34,13 @@ describe('a message', () => {
     await producer.add('small', order);
     const consumer = openWorker('w1');
     const taken: string[] = [];
-    for (let i = 0; i < 4; i++) taken.push((await takeWithin(consumer, 4_000)).message.job_id);
+    for (let i = 0; i < 4; i++) taken.push((await takeNext(consumer)).message.job_id);
     expect(taken).toEqual(['top', 'one', 'two', 'low']);
   });
 
   it('goes to a consumer that waits, at once', async () => {
     const { producer, openWorker } = openTestQueue('delivery');
-    const taking = takeWithin(openWorker('w1'), 10_000);
+    const taking = takeNext(openWorker('w1'));
     await producer.add('small', [toOutgoing('first')]);
     await (await taking).complete(DONE);
   });
@@ -90,11 +90,11 @@ describe('a ticket', () => {
     await producer.add('small', [toOutgoing('a')]);
     expect(await isLive()).toBe(true);
     const consumer = openWorker('w1');
-    const first = await takeWithin(consumer, 4_000);
+    const first = await takeNext(consumer);
     expect(await isLive()).toBe(true);
     await first.handBack();
     expect(await isLive()).toBe(true);
-    await (await takeWithin(consumer, 4_000)).complete(DONE);
+    await (await takeNext(consumer)).complete(DONE);
     expect(await isLive()).toBe(false);
     await producer.add('small', [toOutgoing('a')]);
     expect(await isLive()).toBe(false);
@@ -107,7 +107,7 @@ describe('a ticket', () => {
     await producer.remove('small', 'missing-1');
     expect(await producer.isLive('small', 'a-1')).toBe(false);
     await producer.add('small', [toOutgoing('b')]);
-    const delivery = await takeWithin(openWorker('w1'), 4_000);
+    const delivery = await takeNext(openWorker('w1'));
     await producer.remove('small', 'b-1').catch(() => {});
     expect(await producer.isLive('small', 'b-1')).toBe(true);
     await delivery.complete(DONE);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
-import { DONE, openTestQueue, takeWithin, toOutgoing } from './open-test-queue.js';
+import { DONE, openTestQueue, takeNext, toOutgoing } from './open-test-queue.js';
 import { waitUntil } from './wait-until.js';
 
 describe('a message that is none of ours', () => {
@@ -11,7 +11,7 @@ describe('a message that is none of ours', () => {
       const { producer, openWorker, errors } = openTestQueue('faults');
       await producer.queues[0]?.add('strange', data, { jobId: 'strange-1', priority: 1 });
       await producer.add('small', [toOutgoing('good')]);
-      const delivery = await takeWithin(openWorker('w1'), 4_000);
+      const delivery = await takeNext(openWorker('w1'));
       expect(delivery.message.job_id).toBe('good');
       await delivery.complete(DONE);
       const strange = await producer.queues[0]?.getJob('strange-1');
@@ -29,7 +29,7 @@ describe('a message that is no JSON', () => {
     await queue?.add('garbled', {}, { jobId: 'garbled-1', priority: 1 });
     await redis.hset(queue?.toKey('garbled-1') ?? '', 'data', '{"job_id":');
     await producer.add('small', [toOutgoing('good')]);
-    const delivery = await takeWithin(openWorker('w1'), 4_000);
+    const delivery = await takeNext(openWorker('w1'));
     expect(delivery.message.job_id).toBe('good');
     await delivery.complete(DONE);
     expect(await queue?.getFailedCount()).toBe(1);
@@ -42,7 +42,7 @@ describe('a message whose lock was lost', () => {
     const { redis, producer, openWorker, prefix, errors } = openTestQueue('faults');
     await producer.add('small', [toOutgoing('a'), toOutgoing('b')]);
     const consumer = openWorker('w1');
-    const [first, second] = [await takeWithin(consumer, 4_000), await takeWithin(consumer, 4_000)];
+    const [first, second] = [await takeNext(consumer), await takeNext(consumer)];
     await redis.del(`${prefix}:small:a-1:lock`);
     await first.complete(DONE);
     expect(errors).toHaveLength(1);
@@ -65,7 +65,7 @@ describe('a connection that is cut', () => {
     const { redis, prefix, producer, openWorker } = openTestQueue('faults');
     const consumer = openWorker('w1');
     for (const id of ['a', 'b', 'c']) {
-      const taking = takeWithin(consumer, 5_000);
+      const taking = takeNext(consumer);
       await waitUntil('the consumer waits', async () => {
         const [waiting] = await findConnections(redis, prefix, 'bzpopmin');
         return waiting !== undefined && (await redis.client('KILL', 'ID', waiting)) === 1;
@@ -80,7 +80,7 @@ describe('a connection that is cut', () => {
   it('is no reason to lose a message that was taken: it can still be ended', async () => {
     const { redis, producer, openWorker, prefix } = openTestQueue('faults');
     await producer.add('small', [toOutgoing('a')]);
-    const delivery = await takeWithin(openWorker('w1'), 4_000);
+    const delivery = await takeNext(openWorker('w1'));
     const other = openTestQueue('faults');
     const closed = once(redis, 'close');
     for (const id of await findConnections(other.redis, prefix, '')) await other.redis.client('KILL', 'ID', id);
@@ -94,10 +94,12 @@ describe('a lock', () => {
   it('is renewed as long as a message is held, and then no more', async () => {
     const { redis, prefix, producer, openWorker, errors } = openTestQueue('faults');
     await producer.add('small', [toOutgoing('a')]);
-    const delivery = await takeWithin(openWorker('w1', { lock_ms: 600 }), 4_000);
+    // Renewed each third of it. Where this process stands still in between, it is there still.
+    const lock_ms = 9_000;
+    const delivery = await takeNext(openWorker('w1', { lock_ms }));
     const left = () => redis.pttl(`${prefix}:small:a-1:lock`);
-    for (let renewals = 0; renewals < 4; renewals++) {
-      let least = 600;
+    for (let renewals = 0; renewals < 2; renewals++) {
+      let least = lock_ms;
       await waitUntil('the lock is renewed', async () => {
         const now = await left();
         least = Math.min(least, now);
@@ -113,8 +115,8 @@ describe('a lock', () => {
     const { producer, openWorker } = openTestQueue('faults');
     await producer.add('small', [toOutgoing('a')]);
     const gone = openWorker('w1', { lock_ms: 600 });
-    await takeWithin(gone, 4_000);
-    const taking = takeWithin(openWorker('w2', { lock_ms: 600 }), 4_000);
+    await takeNext(gone);
+    const taking = takeNext(openWorker('w2', { lock_ms: 600 }));
     await gone.close();
     const delivery = await taking;
     expect(delivery.message.job_id).toBe('a');
@@ -124,7 +126,7 @@ describe('a lock', () => {
 });
 
 describe('stopping', () => {
-  it('ends a take that waits within 2 s', async () => {
+  it('ends a take that waits', async () => {
     const { redis, prefix, openWorker, errors } = openTestQueue('faults');
     const consumer = openWorker('w1');
     const taking = consumer.take();
@@ -132,7 +134,8 @@ describe('stopping', () => {
     const from = performance.now();
     await consumer.close();
     expect(await taking).toBeUndefined();
-    expect(performance.now() - from).toBeLessThan(2_000);
+    // A wait lasts 5 s.
+    expect(performance.now() - from).toBeLessThan(4_500);
     expect(await consumer.take()).toBeUndefined();
     expect(errors).toEqual([]);
     expect(await findConnections(redis, prefix, 'bzpopmin')).toEqual([]);
@@ -146,7 +149,7 @@ describe('stopping', () => {
     consumer.stopTaking();
     await producer.add('small', [toOutgoing('a')]);
     expect(await taking).toBeUndefined();
-    expect((await takeWithin(openWorker('w2'), 4_000)).message.job_id).toBe('a');
+    expect((await takeNext(openWorker('w2'))).message.job_id).toBe('a');
   });
 
   it('at any moment leaves each message either taken or there for the next', async () => {
@@ -160,7 +163,7 @@ describe('stopping', () => {
       await consumer.close();
       await adding;
       const taken = await taking;
-      const delivery = taken ?? (await takeWithin(openWorker(`next-${round}`), 4_000));
+      const delivery = taken ?? (await takeNext(openWorker(`next-${round}`)));
       expect(delivery.message.job_id).toBe(id);
       await delivery.complete(DONE);
     }

@@ -14,6 +14,15 @@ const open = () => {
   return { store, redis, prefix, silence, lapse };
 };
 
+/** Done anew where it took so long that silence by then meant another. */
+const soon = async <T>(work: () => Promise<T>): Promise<T> => {
+  for (;;) {
+    const began = Date.now();
+    const result = await work();
+    if (Date.now() - began < SILENT_MS / 3) return result;
+  }
+};
+
 /** A job that `a`, who lives, has claimed and started. */
 const startJob = async (store: Store): Promise<Claim> => {
   await store.adoptions.beat(A, 'i');
@@ -26,8 +35,12 @@ describe('a running job', () => {
   it('stays with an owner that lives and renews', async () => {
     const { store, silence } = open();
     const { job_id } = await startJob(store);
-    await silence('a', SILENT_MS - 1_000);
-    expect(await store.adoptions.findOrphans(B)).toEqual([]);
+    const orphans = await soon(async () => {
+      await silence('a', SILENT_MS - 1_000);
+      return store.adoptions.findOrphans(B);
+    });
+    expect(orphans).toEqual([]);
+    await silence('a', 0);
     expect(await store.adoptions.adopt(job_id, B)).toBeUndefined();
     expect(await store.jobs.read(job_id)).toMatchObject({ owner: 'a', epoch: 1 });
   });
@@ -42,6 +55,7 @@ describe('a running job', () => {
       if (how === 'let go') expect(await store.adoptions.letGo([held], A)).toBe(1);
       expect(await store.adoptions.findOrphans(B)).toEqual([held.job_id]);
       expect(await store.adoptions.findOrphans(AFAR)).toEqual([]);
+      const before = Date.now();
       const adoption = await store.adoptions.adopt(held.job_id, B);
       expect(adoption).toMatchObject({ claim: { ...held, owner: 'b' }, image_digest: 'sha256:abc', intent: undefined });
       expect(adoption?.ran_ms).toBeGreaterThanOrEqual(0);
@@ -53,9 +67,9 @@ describe('a running job', () => {
       });
       expect(await historyOf(store, held.job_id)).toEqual(['submitted', 'claimed', 'started', 'adopted']);
       expect(await store.workers.readReserved('engine-1')).toEqual({ centicpus: 100, memory_mb: 256, gpus: 0 });
-      const lease = Number(await redis.zscore(store.keys.leases, held.job_id)) - Date.now();
-      expect(lease).toBeGreaterThan(LEASE_MS - 2_000);
-      expect(lease).toBeLessThanOrEqual(LEASE_MS);
+      const lease = Number(await redis.zscore(store.keys.leases, held.job_id)) - LEASE_MS;
+      expect(lease).toBeGreaterThanOrEqual(before);
+      expect(lease).toBeLessThanOrEqual(Date.now());
     },
   );
 
@@ -68,12 +82,13 @@ describe('a running job', () => {
   });
 
   it('goes to one of many that try, and a repeat by that one gets the same answer', async () => {
-    const { store, prefix } = open();
+    const { store, prefix, silence } = open();
     const other = createStore(openTestRedis(), prefix);
     const held = await startJob(store);
     await store.adoptions.letGo([held], A);
     const tries = Array.from({ length: 20 }, (_, i) => toClaimant({ worker: `w${i}` }));
-    for (const by of tries) await store.adoptions.beat(by, 'i');
+    // Alive for a good while to come, however long the tries take.
+    for (const { worker } of tries) await silence(worker, -60_000);
     const replies = await Promise.all(tries.map((by, i) => (i % 2 ? store : other).adoptions.adopt(held.job_id, by)));
     const [winner, ...more] = replies.filter((reply) => reply !== undefined);
     expect(more).toEqual([]);
@@ -210,14 +225,22 @@ describe('let go', () => {
 
 describe('a sign of life', () => {
   it('tells who has fallen silent and how many other machines there are', async () => {
-    const { store, silence } = open();
-    expect(await store.adoptions.beat(A, 'i')).toMatchObject({ other_engines: 0, silent: [] });
-    await silence('dead', SILENT_MS + 1_000);
-    await silence('slow', SILENT_MS - 1_000);
-    await silence('long-dead', 120_000);
-    expect(await store.adoptions.beat(AFAR, 'i')).toMatchObject({ other_engines: 1, silent: [] });
-    expect(await store.adoptions.beat(A, 'i')).toMatchObject({ other_engines: 1, silent: ['long-dead', 'dead'] });
-    expect(await store.adoptions.beat(A, 'i')).toMatchObject({ other_engines: 1, silent: ['dead'] });
+    const pulses = await soon(async () => {
+      const { store, silence } = open();
+      const first = await store.adoptions.beat(A, 'i');
+      await silence('dead', SILENT_MS + 1_000);
+      await silence('slow', SILENT_MS - 1_000);
+      await silence('long-dead', 120_000);
+      const later: unknown[] = [];
+      for (const by of [AFAR, A, A]) later.push(await store.adoptions.beat(by, 'i'));
+      return [first, ...later];
+    });
+    expect(pulses).toMatchObject([
+      { other_engines: 0, silent: [] },
+      { other_engines: 1, silent: [] },
+      { other_engines: 1, silent: ['long-dead', 'dead'] },
+      { other_engines: 1, silent: ['dead'] },
+    ]);
   });
 
   it('keeps the name of the installation in a broker that lost it, and tells it to whoever has another', async () => {

@@ -26,7 +26,7 @@ describe('a broker that goes back to an older state', () => {
     ]);
     await forget(1);
     const at = await beat(a);
-    expect(Math.abs(Number(at) - Date.now())).toBeLessThan(2_000);
+    expect(Math.abs(Number(at) - Date.now())).toBeLessThan(60_000);
     expect(await beat(b, B)).toBe(at);
     expect(await api.readWentBack()).toBe(at);
     expect(await createStore(openTestRedis(), a.keys.prefix).readWentBack()).toBe(at);

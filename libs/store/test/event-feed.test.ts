@@ -71,7 +71,7 @@ describe('the event feed', () => {
       await waitUntil('the feed reads', () => cut(redis, prefix));
       cuts += 1;
       for (let i = 0; i < 50; i++) ids.push(await submit(store));
-      await waitUntil(`break ${cuts} is announced`, () => resyncs() >= cuts, 4_000);
+      await waitUntil(`break ${cuts} is announced`, () => resyncs() >= cuts);
     }
     await waitUntil('all events came', () => events().length >= ids.length);
     expect(events()).toEqual(ids.map((id) => `${id} submitted`));
@@ -81,7 +81,7 @@ describe('the event feed', () => {
     const { redis, prefix } = openTestStore('feed');
     const { heard } = await follow(prefix);
     await waitUntil('the feed reads', () => cut(redis, prefix));
-    await waitUntil('the break is announced', () => heard.length > 0, 4_000);
+    await waitUntil('the break is announced', () => heard.length > 0);
     expect(heard).toEqual(['resynced']);
   });
 
@@ -91,6 +91,7 @@ describe('the event feed', () => {
     await waitUntil('the feed reads', async () => (await findReading(redis, prefix)) !== undefined);
     const from = performance.now();
     await feed.close();
-    expect(performance.now() - from).toBeLessThan(1_000);
+    // A read waits for 5 s.
+    expect(performance.now() - from).toBeLessThan(4_500);
   });
 });

@@ -90,5 +90,5 @@ describe('a log that is sealed now and then', () => {
       }),
       { numRuns: 30 },
     );
-  }, 60_000);
+  }, 240_000);
 });

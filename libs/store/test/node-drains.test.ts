@@ -46,7 +46,7 @@ describe('a drained node', () => {
     listener.on('message', (_channel, message) => heard.push(message));
     await listener.subscribe(store.keys.engineChannel('engine-1'));
     expect(await store.drains.resume('other-name')).toBe(true);
-    await vi.waitFor(() => expect(heard).toEqual(['room']));
+    await vi.waitFor(() => expect(heard).toEqual(['room']), { timeout: 20_000 });
     expect(await redis.exists(store.keys.drained)).toBe(0);
     await claim(store, await submit(store));
   });

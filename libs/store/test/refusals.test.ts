@@ -3,7 +3,7 @@ import { createStore, isUnavailable, requireSafeBroker, type Store, UnsafeBroker
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { claim, openTestStore, submit, toClaimant, toNewJob, toSettlement } from './open-test-store.js';
-import { connect, program, startBroker } from './own-broker.js';
+import { bePatient, connect, program, startBroker } from './own-broker.js';
 import { waitUntil } from './wait-until.js';
 
 const errorOf = (work: Promise<unknown>): Promise<unknown> =>
@@ -22,6 +22,7 @@ const expectRefused = async (work: Promise<unknown>, words: RegExp): Promise<voi
 const openOwn = async (settings?: string[]) => {
   const own = await startBroker(settings);
   const redis = await connect(own.url, 'request');
+  bePatient(redis);
   return { ...own, redis, store: createStore(redis, 'test') };
 };
 
@@ -182,7 +183,14 @@ describe.skipIf(!program)('a broker that is there and cannot', () => {
   });
 
   it('LOADING: it reads its data, slowly', async () => {
-    const slow = ['--appendonly', 'yes', '--key-load-delay', '5000', '--loading-process-events-interval-bytes', '1024'];
+    const slow = [
+      '--appendonly',
+      'yes',
+      '--key-load-delay',
+      '50000',
+      '--loading-process-events-interval-bytes',
+      '1024',
+    ];
     const own = await openOwn([...slow, '--save', '']);
     for (let i = 0; i < 10; i += 1) await Promise.all(Array.from({ length: 50 }, () => submit(own.store)));
     await own.redis.bgrewriteaof();

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 export const waitUntil = async (
   what: string,
   holds: () => boolean | Promise<boolean>,
-  limit_ms = 15_000,
+  limit_ms = 30_000,
 ): Promise<void> => {
   const end = performance.now() + limit_ms;
   while (!(await holds())) {
