@@ -61,8 +61,16 @@ export interface SightOptions {
 
 /** What the scheduler has to know of a machine. */
 export const toMachineView = (node: Node, reservation: MachineView['reservation']): MachineView => ({
-  ...{ node: node.node, engine: node.engine, labels: node.labels, region: node.region, datacenter: node.datacenter },
-  ...{ capacity: node.capacity, gpus: node.gpus, reserved: node.reserved, drained: node.drained, reservation },
+  node: node.node,
+  engine: node.engine,
+  labels: node.labels,
+  region: node.region,
+  datacenter: node.datacenter,
+  capacity: node.capacity,
+  gpus: node.gpus,
+  reserved: node.reserved,
+  drained: node.drained,
+  reservation,
   // With the jobs' ids, by which plans find the holds that end.
   gpu_holds: node.gpu_holds,
   classes: [...new Set(node.workers.flatMap((beat) => beat.classes))],
