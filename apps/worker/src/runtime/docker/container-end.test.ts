@@ -92,7 +92,8 @@ it('one that was seen alive again after the connection came back was not', async
 it('an end that no engine saw is told from one that only we missed', async () => {
   for (const [reconnected, remembered, saw] of [
     [false, [], true],
-    [true, ['die'], true],
+    [true, ['start', 'die'], true],
+    [true, ['die'], false],
     [true, Array<string>(300).fill('exec_die'), true],
     [true, ['create'], false],
   ] as const) {
