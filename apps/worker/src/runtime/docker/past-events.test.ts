@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { expect, it } from 'vitest';
-import { mayHaveSeenEnd } from './past-events.js';
+import { mayHaveSeenEnd, readPastEvents } from './past-events.js';
 
 const toLine = (id: string, Action: string, at_s: number): string =>
   `${JSON.stringify({ Type: 'container', Action, Actor: { ID: id, Attributes: {} }, timeNano: at_s * 1e9 })}\n`;
@@ -21,4 +21,25 @@ it.each([
   ['says nothing of it', [toLine('other', 'start', 60)], false],
 ])('an engine that %s', async (_what, lines, expected) => {
   expect(await mayHaveSeenEnd(toEngine(...lines), 'ours')).toBe(expected);
+});
+
+it('asks an engine again that did not answer, or that broke off', async () => {
+  const broken = new Readable({ read: () => undefined });
+  const answers = [
+    async () => Promise.reject(new Error('it did not answer')),
+    async () => {
+      setImmediate(() => broken.destroy());
+      return broken;
+    },
+    toEngine(toLine('ours', 'start', 90), die).getEvents,
+  ];
+  const docker = { getEvents: () => answers.shift()?.() } as unknown as Docker;
+  const { events, saw_before } = await readPastEvents(docker, 'ours', 100_000);
+  expect(events.map(({ action }) => action)).toEqual(['start', 'die']);
+  expect(saw_before).toBe(true);
+});
+
+it('makes do with what it heard of an engine that never answers', async () => {
+  const docker = { getEvents: () => Promise.reject(new Error('it did not answer')) } as unknown as Docker;
+  expect(await readPastEvents(docker, 'ours', 100_000)).toEqual({ events: [], saw_before: false });
 });

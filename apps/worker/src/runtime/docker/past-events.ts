@@ -1,10 +1,15 @@
 import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { callWithin } from './engine-calls.js';
 import { ACTIONS, type ContainerEvent, parseEvent, toFilters } from './engine-events.js';
 import { createJsonLines } from './json-lines.js';
 
-const LIMIT_MS = 2_000;
+const LIMIT_MS = 5_000;
+/** What an engine that says nothing is taken to mean depends on this answer, so it is asked again. */
+const TRIES = 3;
+const PAUSE_MS = 500;
 /** An engine that comes up ends what it finds within this time. */
 const START_UP_MS = 30_000;
 /** So many events, of whatever kind, an engine remembers at least once it has seen as many. */
@@ -23,14 +28,10 @@ export interface PastEvents {
  * nothing is known.
  */
 export const readPastEvents = async (docker: Docker, id: string, until_ms: number): Promise<PastEvents> => {
-  const events: ContainerEvent[] = [];
-  let oldest_ms = Number.POSITIVE_INFINITY;
-  await readAll(docker, { until_ms, filters: toFilters(ACTIONS, {}) }, (line) => {
-    const parsed = parseEvent(line);
-    if (parsed === undefined) return;
-    oldest_ms = Math.min(oldest_ms, parsed.event.at_ms);
-    if (parsed.id === id) events.push(parsed.event);
-  }).catch(() => undefined);
+  const lines = await readAll(docker, { until_ms, filters: toFilters(ACTIONS, {}) });
+  const all = lines.flatMap((line) => parseEvent(line) ?? []);
+  const events = all.filter((parsed) => parsed.id === id).map(({ event }) => event);
+  const oldest_ms = Math.min(...all.map(({ event }) => event.at_ms));
   const [first] = events;
   const saw_before = first !== undefined && (first.action === 'start' || oldest_ms < first.at_ms - START_UP_MS);
   return { events, saw_before };
@@ -44,11 +45,7 @@ export const mayHaveSeenEnd = async (docker: Docker, id: string): Promise<boolea
   const until_ms = Date.now();
   const { events, saw_before } = await readPastEvents(docker, id, until_ms);
   if (saw_before && events.some(({ action }) => action === 'die')) return true;
-  let kept = 0;
-  await readAll(docker, { until_ms }, () => {
-    kept += 1;
-  }).catch(() => undefined);
-  return kept >= FULL;
+  return (await readAll(docker, { until_ms })).length >= FULL;
 };
 
 interface Window {
@@ -56,19 +53,27 @@ interface Window {
   filters?: string;
 }
 
-const readAll = (
-  docker: Docker,
-  { until_ms, ...filtered }: Window,
-  take: (line: Record<string, unknown>) => void,
-): Promise<void> =>
+type Line = Record<string, unknown>;
+
+/** What was heard in the last try, where none came to its end. */
+const readAll = async (docker: Docker, window: Window): Promise<Line[]> => {
+  for (let tried = 1; ; tried += 1) {
+    const lines: Line[] = [];
+    const isWhole = await readOnce(docker, window, (line) => lines.push(line)).then(
+      () => true,
+      () => false,
+    );
+    if (isWhole || tried === TRIES) return lines;
+    await delay(PAUSE_MS);
+  }
+};
+
+/** Rejects where the engine did not tell all. */
+const readOnce = (docker: Docker, { until_ms, ...filtered }: Window, take: (line: Line) => void): Promise<void> =>
   callWithin(LIMIT_MS, async (abortSignal) => {
     const query = { since: '1', until: (until_ms / 1_000).toFixed(3), ...filtered };
     const events = (await docker.getEvents({ ...query, abortSignal } as object)) as Readable;
     abortSignal.addEventListener('abort', () => events.destroy());
-    await new Promise<void>((resolve) => {
-      events.on('data', createJsonLines(take));
-      events.on('error', () => resolve());
-      events.once('close', () => resolve());
-      events.once('end', () => resolve());
-    });
+    events.on('data', createJsonLines(take));
+    await finished(events);
   });
