@@ -113,6 +113,8 @@ const createQueueKeys = (prefix: string) => ({
   shapes: (className: string, user: string) => `${prefix}:shapes:${className}:${user}`,
   /** Sorted set by priority, then age: the jobs of one shape that wait for a machine. */
   queue: (className: string, user: string, shapeHash: string) => `${prefix}:queue:${className}:${user}:${shapeHash}`,
+  /** Hash: how many jobs of each shape of a user wait for a machine. */
+  queueLengths: (className: string, user: string) => `${prefix}:queue_lengths:${className}:${user}`,
   /** Set: classes that ever had a job. */
   classes: `${prefix}:classes`,
   /** Set: engines that found nothing for them among the jobs of a class. */

@@ -140,6 +140,21 @@ it('a sight of a job names the jobs of its user and those that machines are kept
   expect(scene.buckets.small?.flatMap(({ queues }) => queues.map(({ count }) => count))).toEqual([1, 2, 2, 1, 1, 1, 1]);
 });
 
+it('a sight counts jobs of whom an older version has not noted how many wait', async () => {
+  const { store, redis } = openTestStore('sights');
+  for (const cpus of [1, 2, 1]) await store.jobs.accept(toNewJob({ cpus }, { user: 'bob' }));
+  const count = async () => {
+    const { scene } = await store.sights.read({ classes: CLASSES });
+    return scene.buckets.small?.flatMap(({ queues }) => queues.map((queue) => queue.count));
+  };
+  expect(await count()).toEqual([2, 1]);
+  await redis.del(store.keys.queueLengths('small', 'bob'));
+  expect(await count()).toEqual([2, 1]);
+  // The next that comes notes it anew, of all that wait.
+  await store.jobs.accept(toNewJob({ cpus: 1 }, { user: 'bob' }));
+  expect(await count()).toEqual([3, 1]);
+});
+
 it('run times are kept of ends that are a job’s own, the last 64 of them', async () => {
   const { store, redis } = openTestStore('sights');
   const key = store.keys.runTimes('local', 'small');

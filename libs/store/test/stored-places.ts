@@ -50,10 +50,12 @@ const readClass = async ({ store, redis }: World, name: string, shapesOf: (user:
     ),
   );
   const shapes = await Promise.all(users.map((user) => redis.zrange(keys.shapes(name, user), '0', '-1')));
+  const lengths = await Promise.all(users.map((user) => redis.hgetall(keys.queueLengths(name, user))));
   const tickets = await redis.hgetall(keys.tickets(name));
   return {
     users,
     shapes,
+    lengths,
     queues: Object.fromEntries(queues),
     waiting: sorted([...(await redis.zrange(keys.backlog(name), '0', '-1')), ...Object.values(tickets)]),
     dispatched: sorted(await redis.zrange(keys.dispatched(name), '0', '-1')),
@@ -68,6 +70,9 @@ const recountClass = (buckets: Bucket[], jobs: Recorded[]) => {
   return {
     users: ordered.map(({ user }) => user),
     shapes: ordered.map(({ queues }) => sortQueues(queues).map(({ text }) => text)),
+    lengths: ordered.map(({ queues }) =>
+      Object.fromEntries(queues.map(({ text, jobs: queued }) => [text, String(queued.length)])),
+    ),
     queues: Object.fromEntries(
       ordered.flatMap(({ user, queues }) =>
         queues.map(({ text, jobs: queued }) => [`${user} ${text}`, queued.map(({ job_id }) => job_id)]),

@@ -3,6 +3,8 @@
 --   eligible:<class>                   sorted set: user -> rank in the fair share, lowest first
 --   shapes:<class>:<user>              sorted set: shape -> score of its first job
 --   queue:<class>:<user>:<sha1 shape>  sorted set: job -> score: higher priority first, then older first
+--   queue_lengths:<class>:<user>       hash: shape -> jobs in its queue, for who looks at a thousand queues at once. Set whenever a queue changes, from
+--                                      what is in it; a queue that an older version filled has none until then
 --
 -- Jobs of one shape are alike to every machine, so a pick looks at the first job of each shape only: what does not fit holds nobody up. In a
 -- class that orders priority across users all of them share one queue, whose user is called `*`.
@@ -33,11 +35,25 @@ local function wake_hungry(class, count)
   for _, engine in ipairs(engines) do redis.call('PUBLISH', prefix .. ':engine:' .. engine, 'room') end
 end
 
-local function to_index(id, class, bucket, shape, score)
+local function lengths_key(class, bucket) return prefix .. ':queue_lengths:' .. class .. ':' .. bucket end
+
+-- Notes of a queue that has changed which job is its first, and how many there are. Returns whether the user has any in the class.
+local function note_queue(class, bucket, shape)
   local queue, shapes = queue_key(class, bucket, shape), prefix .. ':shapes:' .. class .. ':' .. bucket
-  redis.call('ZADD', queue, score, id)
   local head = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
-  redis.call('ZADD', shapes, head[2], shape)
+  if head[2] then
+    redis.call('ZADD', shapes, head[2], shape)
+    redis.call('HSET', lengths_key(class, bucket), shape, redis.call('ZCARD', queue))
+  else
+    redis.call('ZREM', shapes, shape)
+    redis.call('HDEL', lengths_key(class, bucket), shape)
+  end
+  return head[2] or redis.call('EXISTS', shapes) == 1
+end
+
+local function to_index(id, class, bucket, shape, score)
+  redis.call('ZADD', queue_key(class, bucket, shape), score, id)
+  note_queue(class, bucket, shape)
   if redis.call('ZADD', prefix .. ':eligible:' .. class, rank_of(bucket), bucket) == 1 then
     redis.call('SADD', prefix .. ':classes', class)
   end
@@ -45,15 +61,9 @@ local function to_index(id, class, bucket, shape, score)
 end
 
 local function from_index(id, class, bucket, shape)
-  local queue, shapes = queue_key(class, bucket, shape), prefix .. ':shapes:' .. class .. ':' .. bucket
-  if redis.call('ZREM', queue, id) == 0 then return end
-  local head = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
-  if head[2] then
-    redis.call('ZADD', shapes, head[2], shape)
-  else
-    redis.call('ZREM', shapes, shape)
-    if redis.call('EXISTS', shapes) == 0 then redis.call('ZREM', prefix .. ':eligible:' .. class, bucket) end
-  end
+  if redis.call('ZREM', queue_key(class, bucket, shape), id) == 0 then return end
+  local waits = note_queue(class, bucket, shape)
+  if not waits then redis.call('ZREM', prefix .. ':eligible:' .. class, bucket) end
 end
 
 -- A pending job that nothing holds back any more waits for a machine from now on, without a ticket.

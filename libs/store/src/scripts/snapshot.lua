@@ -93,20 +93,30 @@ local function read_running(names)
   return running
 end
 
--- Of the queues of these shapes how many jobs there are, and of those whose jobs are named, the shape's number and the first of them. Few and
--- flat tables: a thousand small ones take longer to write than to find out what is in them.
-local function read_bucket(class, user, shapes)
-  local counts, heads, depth, queues = {}, {}, ask.depth, queues_of(class, user)
-  if depth == 0 and (user == '*' or user == own_user or user == own_bucket or named[class .. '|' .. user]) then depth = 1 end
-  if #shapes > 0 then note(class, user, '') end
+-- Of the queues of these shapes how many jobs there are: a call for each would be most of what a look costs.
+local function read_counts(class, user, shapes)
+  local counts = redis.call('HMGET', lengths_key(class, user), unpack(shapes))
   for i, shape in ipairs(shapes) do
-    local key = queues .. hash_of(shape)
-    if string.find(shape, '{', 1, true) then note(class, user, shape) end
-    counts[i] = redis.call('ZCARD', key)
-    local named_here = key == own_queue and ask.own_depth or depth
-    if named_here > 0 then heads[#heads + 1] = { i, redis.call('ZRANGE', key, 0, named_here - 1, 'WITHSCORES') } end
+    counts[i] = tonumber(counts[i] or redis.call('ZCARD', queue_key(class, user, shape)))
   end
-  return counts, heads
+  return counts
+end
+
+-- Their counts, and of those whose jobs are named, the shape's number and the first of them. Few and flat tables: a thousand small ones take
+-- longer to write than to find out what is in them.
+local function read_bucket(class, user, shapes)
+  local heads, depth, queues = {}, ask.depth, queues_of(class, user)
+  if depth == 0 and (user == '*' or user == own_user or user == own_bucket or named[class .. '|' .. user]) then depth = 1 end
+  note(class, user, '')
+  for i, shape in ipairs(shapes) do
+    if string.find(shape, '{', 1, true) then note(class, user, shape) end
+    if depth > 0 then
+      local key = queues .. hash_of(shape)
+      local named_here = key == own_queue and ask.own_depth or depth
+      heads[#heads + 1] = { i, redis.call('ZRANGE', key, 0, named_here - 1, 'WITHSCORES') }
+    end
+  end
+  return read_counts(class, user, shapes), heads
 end
 
 local function read_buckets()
