@@ -53,7 +53,7 @@ const carryOut = async (
   nodes: Node[],
   { at, turns, machines }: Look,
 ): Promise<boolean> => {
-  const endings = await Promise.all(nodes.map((node) => reservations.readEndings(node.running_jobs)));
+  const endings = await reservations.readEndings(nodes.map(({ engine }) => engine));
   const planned = planReservations(
     turns,
     machines.map((machine, i): PlannedMachine => ({ ...machine, endings: endings[i] ?? [] })),

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Keys } from './keys.js';
 import type { Scripts } from './scripts.js';
 import { toSpec } from './spec-text.js';
+import { run } from './worker-registry.js';
 
 /** A reservation that nobody renews is gone after so long: no machine stays idle for a plan whose makers are gone. */
 const KEPT_SECONDS = 10;
@@ -34,8 +35,10 @@ const toHead = ([
 
 const ENDING_FIELDS = ['shape', 'gpu_uuids', 'spec', 'started_at', 'claimed_at'] as const;
 
-const toEnding = (job_id: string, fields: (string | null)[]): Ending => {
-  const [text, uuids, spec, started_at, claimed_at] = fields;
+type Field = string | null;
+
+const toEnding = ([id, text, uuids, spec, started_at, claimed_at]: Field[]): Ending => {
+  const job_id = id ?? '';
   const shape = toShape(text ?? '');
   const { stop_grace_seconds } = toSpec(spec ?? '{}');
   const begins_at = started_at ? Number(started_at) : Number(claimed_at) + START_MS;
@@ -48,6 +51,13 @@ const toEnding = (job_id: string, fields: (string | null)[]): Ending => {
     ends_at: begins_at + (shape.timeout_seconds + stop_grace_seconds) * 1000,
   };
 };
+
+const ENDING_WIDTH = 1 + ENDING_FIELDS.length;
+
+const toEndings = (flat: Field[]): Ending[] =>
+  Array.from({ length: flat.length / ENDING_WIDTH }, (_, i) =>
+    toEnding(flat.slice(i * ENDING_WIDTH, (i + 1) * ENDING_WIDTH)),
+  ).sort((a, b) => (a.job_id < b.job_id ? -1 : 1));
 
 /** As it stands in its hash; undefined where there is none. */
 export const toReservation = (fields: Record<string, string>): Reservation | undefined =>
@@ -80,12 +90,19 @@ export const createReservations = (redis: Redis, keys: Keys, scripts: Scripts) =
   },
 
   /** In the order of the engines. */
-  read: (engines: string[]): Promise<(Reservation | undefined)[]> =>
-    Promise.all(engines.map(async (engine) => toReservation(await redis.hgetall(keys.reservation(engine))))),
+  async read(engines: string[]): Promise<(Reservation | undefined)[]> {
+    const pipeline = redis.pipeline();
+    for (const engine of engines) pipeline.hgetall(keys.reservation(engine));
+    return ((await run(pipeline)) as Record<string, string>[]).map(toReservation);
+  },
 
-  /** When jobs that run have ended at the latest, in the order of their ids. */
-  readEndings: (job_ids: string[]): Promise<Ending[]> =>
-    Promise.all(job_ids.map(async (id) => toEnding(id, await redis.hmget(keys.job(id), ...ENDING_FIELDS)))),
+  /** Of each engine, when the jobs that run there have ended at the latest, in the order of their ids. One call an engine, however many run. */
+  async readEndings(engines: string[]): Promise<Ending[][]> {
+    const pipeline = redis.pipeline();
+    const fields = ENDING_FIELDS.flatMap((field) => ['GET', `${keys.job('*')}->${field}`]);
+    for (const engine of engines) pipeline.sort(keys.runningOn(engine), 'BY', 'nosort', 'GET', '#', ...fields);
+    return ((await run(pipeline)) as Field[][]).map(toEndings);
+  },
 
   /**
    * Keeps an engine free for a job for the next seconds. False where other jobs run there by now than those that the plan was made with, or
