@@ -107,7 +107,8 @@ const benchExplain = async (bench: Bench, backlogs: Backlog[]): Promise<Figure[]
   if (!backlog) return [];
   const api = await openApiOn(bench, backlog);
   try {
-    return [await measureExplain(bench.broker.redis, backlog.store, api.port)];
+    const { redis, pid } = bench.broker;
+    return await measureExplain({ redis, store: backlog.store, port: api.port, pids: [api.pid, pid] });
   } finally {
     await api.stop();
   }
