@@ -73,11 +73,11 @@ export const listConstraints = (scene: Scene, job: PendingJob): JobConstraint[] 
 export const judgeNodes = (scene: Scene, job: PendingJob): NodeVerdict[] =>
   scene.machines.map((machine) => ({ node: machine.node, constraints: judgePlacement(job, machine, scene.at) }));
 
-const toNoChange = (job: PendingJob, scene: Scene): string => {
+const toNoChange = (job: PendingJob, scene: Scene, is_settled: boolean): string => {
   if (job.after_left > 0) return 'It runs after others, which have not ended; no change of these lets it start before.';
   if (job.due_at !== null) return 'It waits for its next attempt, which begins by itself.';
   if (scene.machines.length === 0) return 'There is no node.';
-  if (findRunnable(scene).length > 0) return 'Machines are about to take jobs: ask again in a moment.';
+  if (!is_settled) return 'Machines are about to take jobs: ask again in a moment.';
   return 'No lower ask, other place, larger quota or resumed node alone would let it start now.';
 };
 
@@ -86,8 +86,9 @@ export const explainPending = (scene: Scene, job: PendingJob, classes: ResourceC
   const constraints = listConstraints(scene, job);
   const nodes = judgeNodes(scene, job);
   const starts_now = constraints.length === 0 && nodes.some((one) => one.constraints.length === 0);
-  const change = starts_now ? null : (findSmallestChange(scene, job, classes) ?? null);
-  const no_change = change || starts_now ? null : toNoChange(job, scene);
+  const is_settled = findRunnable(scene).length === 0;
+  const change = starts_now ? null : (findSmallestChange(scene, job, { classes, is_settled }) ?? null);
+  const no_change = change || starts_now ? null : toNoChange(job, scene, is_settled);
   const shown = { constraints, nodes, starts_now };
   return { ...shown, change, no_change, summary: toSummary(job, shown, scene.at) };
 };

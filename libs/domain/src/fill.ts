@@ -2,9 +2,9 @@ import { addUse, toCharge, toDominantShare } from './fair-share.js';
 import {
   ALL_USERS,
   type Candidate,
+  createQuotaTest,
   hasRoom,
   judgePlacement,
-  judgeQuotas,
   type MachineView,
   toGroupsOf,
 } from './judge.js';
@@ -141,36 +141,43 @@ const createRoomTest = (machines: readonly MachineView[]) => {
 
 /** The candidates that could run on some machine now. */
 export const findRunnable = (scene: Snapshot): Candidate[] => {
-  const mayRun = createRoomTest(scene.machines);
+  const hasRoomFor = createRoomTest(scene.machines);
+  const isWithinQuotas = createQuotaTest(scene);
+  const listOf = (name: string): Candidate[] =>
+    listCandidates(
+      scene,
+      name,
+      (shape, bucket) => hasRoomFor(shape) && isWithinQuotas({ job_id: '', class: name, bucket, shape }),
+    );
   return Object.keys(scene.buckets)
-    .flatMap((name) => listCandidates(scene, name, mayRun))
+    .flatMap(listOf)
     .filter(
       (job) =>
-        mayRun(job.shape) &&
-        judgeQuotas(job, scene).length === 0 &&
+        hasRoomFor(job.shape) &&
+        isWithinQuotas(job) &&
         scene.machines.some(
           (machine) => hasRoom(job.shape, machine) && judgePlacement(job, machine, scene.at).length === 0,
         ),
     );
 };
 
+/** Of the groups of these jobs only: a copy of those of every user would be most of what a start costs. */
+const pickTallies = (jobs: readonly Candidate[], tallies: Snapshot['tallies']): Snapshot['tallies'] => {
+  const groups = new Set(jobs.flatMap(toGroupsOf));
+  return Object.fromEntries([...groups].map((group) => [group, tallies[group] ?? NO_TALLY]));
+};
+
 /** Without the queues of which nothing can run anywhere: nothing that starts makes room for them, but for the end of a reservation. */
 export const narrow = (scene: Scene): Scene => {
-  const runnable = new Set(findRunnable(scene).map(({ job_id }) => job_id));
+  const jobs = findRunnable(scene);
+  const runnable = new Set(jobs.map(({ job_id }) => job_id));
   const toRunnable = (bucket: Bucket): Bucket[] => {
     const queues = bucket.queues.filter(({ jobs: [first] }) => first && runnable.has(first.job_id));
     return queues.length > 0 ? [{ ...bucket, queues }] : [];
   };
   const buckets = Object.entries(scene.buckets).map(([name, all]) => [name, all.flatMap(toRunnable)]);
-  return { ...scene, buckets: Object.fromEntries(buckets) };
+  return { ...scene, buckets: Object.fromEntries(buckets), tallies: pickTallies(jobs, scene.tallies) };
 };
-
-export interface Filled {
-  scene: Scene;
-  started: Started[];
-  /** Everything that can run has started; else as many as were asked for. */
-  is_settled: boolean;
-}
 
 export interface FillLimits {
   most: number;
@@ -186,28 +193,41 @@ export const listAskers = (scene: Snapshot): Asker[] =>
       .map(({ engine }) => ({ class: name, engine })),
   );
 
-/** A scene, and what of it can still run. */
+/** A scene, what has started since, and what of all that can still run. */
 export interface Filling {
   scene: Scene;
+  since: readonly Started[];
   left: Scene;
 }
 
-export const toFilling = (scene: Scene): Filling => ({ scene, left: narrow(scene) });
+export const toFilling = (scene: Scene): Filling => ({ scene, since: [], left: narrow(scene) });
+
+/** The scene as it is after all that has started. It is made where it is asked for: most of what is tried asks only what starts. */
+export const toScene = ({ scene, since }: Filling): Scene =>
+  since.reduce((before, job) => startJob(before, job, job.engine), scene);
 
 /** What one machine gets of one class, and what then is; undefined where it gets nothing. */
 export const takeOne = (
-  { scene, left }: Filling,
+  filling: Filling,
   { class: name, engine }: Asker,
 ): (Filling & { started: Started }) | undefined => {
+  const { scene, since, left } = filling;
   const machine = left.machines.find((one) => one.engine === engine);
   const hasAny = (buckets: readonly Bucket[], one: MachineView): boolean =>
     buckets.some(({ queues }) => queues.some(({ shape }) => hasRoom(shape, one)));
   const job = machine && hasAny(left.buckets[name] ?? [], machine) ? pick(left, name, machine) : undefined;
   if (!machine || !job) return undefined;
-  const after = startJob(scene, job, engine);
-  const isKept = machine.reservation?.job_id === job.job_id;
-  return { scene: after, left: isKept ? narrow(after) : startJob(left, job, engine), started: { ...job, engine } };
+  const started = { ...job, engine };
+  if (machine.reservation?.job_id === job.job_id) {
+    return { ...toFilling(startJob(toScene(filling), job, engine)), started };
+  }
+  return { scene, since: [...since, started], left: startJob(left, job, engine), started };
 };
+
+export interface Filled {
+  now: Filling;
+  started: Started[];
+}
 
 /** Lets machines take jobs, each all that it can, in the order given, until nothing more can run or the limits are met. */
 export const fill = (from: Filling, askers: readonly Asker[], { most, until }: FillLimits): Filled => {
@@ -225,5 +245,5 @@ export const fill = (from: Filling, askers: readonly Asker[], { most, until }: F
     before = started.length;
     for (const asker of askers) while (take(asker));
   }
-  return { scene: now.scene, started, is_settled: !isOver() };
+  return { now, started };
 };

@@ -8,6 +8,7 @@ import {
   type Scene,
   type Started,
   toFilling,
+  toScene,
   toUserOf,
   withHolds,
 } from './fill.js';
@@ -124,8 +125,8 @@ export const runOn = (
     late = undefined;
   };
   for (let step = 0; step < steps; step += 1) {
-    const { scene: now, started } = fill(toFilling(scene), listAskers(scene), { most: steps, until });
-    scene = now;
+    const { now, started } = fill(toFilling(scene), listAskers(scene), { most: steps, until });
+    scene = toScene(now);
     for (const job of started) {
       starts.push({ at: scene.at, job });
       ends.push({ at: scene.at + toRemaining(job, times, part, 0), job: { ...job, began_at: scene.at } });

@@ -2,6 +2,7 @@ import { type NodePlace, type NodeView, pickGpus, type Shape } from './placement
 import {
   type ExceededLimit,
   findExceeded,
+  isWithin,
   NO_TALLY,
   type Quota,
   type Tally,
@@ -136,6 +137,13 @@ export const toGroupsOf = ({ class: className, bucket, shape }: Candidate): stri
 export const findQuota = (quotas: QuotaBook['quotas'], group: string): Quota | undefined =>
   quotas[group] ?? (group.startsWith('user/') ? quotas[toDefaultGroup(group)] : undefined);
 
+/** The quotas of groups that have one, and what each holds. */
+const listLimits = ({ quotas, tallies }: QuotaBook, groups: readonly string[]): [Quota, Tally][] =>
+  groups.flatMap((group): [Quota, Tally][] => {
+    const quota = findQuota(quotas, group);
+    return quota ? [[quota, tallies[group] ?? NO_TALLY]] : [];
+  });
+
 /** Every limit that keeps a job from running on any machine. */
 export const judgeQuotas = (job: Candidate, { quotas, tallies }: QuotaBook): QuotaConstraint[] =>
   toGroupsOf(job).flatMap((group) => {
@@ -144,3 +152,15 @@ export const judgeQuotas = (job: Candidate, { quotas, tallies }: QuotaBook): Quo
     const exceeded = findExceeded(quota, tallies[group] ?? NO_TALLY, job.shape.ask);
     return exceeded.map((limit) => ({ kind: 'quota' as const, group, ...limit }));
   });
+
+/** Whether quotas leave room for a job. They are looked up once for jobs of one user and class that follow each other. */
+export const createQuotaTest = (book: QuotaBook) => {
+  let last: { class: string; bucket: string; limits: [Quota, Tally][] } | undefined;
+  return (job: Candidate): boolean => {
+    if (job.bucket === ALL_USERS || job.shape.groups) return judgeQuotas(job, book).length === 0;
+    if (last?.class !== job.class || last.bucket !== job.bucket) {
+      last = { class: job.class, bucket: job.bucket, limits: listLimits(book, toGroupsOf(job)) };
+    }
+    return last.limits.every(([quota, tally]) => isWithin(quota, tally, job.shape.ask));
+  };
+};

@@ -3,6 +3,7 @@ import {
   ALL_USERS,
   type Candidate,
   type Constraint,
+  createQuotaTest,
   hasRoom,
   judgePassing,
   judgePlacement,
@@ -74,22 +75,25 @@ const MOST_SHAPES = 500;
 
 const isCut = ({ user, queues }: Bucket): boolean => user !== ALL_USERS && queues.length > MOST_SHAPES;
 
+/** Whether jobs of a shape may run that wait in the bucket of this name. */
+type MayRun = (shape: Shape, bucket: string) => boolean;
+
 /** Leaves out what cannot run anyway before anything is sorted, but for users of whom not all shapes are looked at. */
-const withRoom = (buckets: readonly Bucket[], mayRun: (shape: Shape) => boolean): Bucket[] =>
+const withRoom = (buckets: readonly Bucket[], mayRun: MayRun): Bucket[] =>
   buckets.flatMap((bucket) => {
     if (isCut(bucket)) return [bucket];
-    const queues = bucket.queues.filter(({ shape }) => mayRun(shape));
+    const queues = bucket.queues.filter(({ shape }) => mayRun(shape, bucket.user));
     return queues.length > 0 ? [{ ...bucket, queues }] : [];
   });
 
 /**
- * The first job of each shape that waits in a class, in the order in which a pick tries them. Where shapes are named that may run, it may leave
- * out others.
+ * The first job of each shape that waits in a class, in the order in which a pick tries them. Where it is said which may run, it may leave out
+ * others.
  */
 export const listCandidates = (
   { buckets }: Pick<Snapshot, 'buckets'>,
   className: string,
-  mayRun?: (shape: Shape) => boolean,
+  mayRun?: MayRun,
 ): Candidate[] => {
   const all = buckets[className] ?? [];
   return sortBuckets(mayRun ? withRoom(all, mayRun) : all).flatMap(({ user, queues }) =>
@@ -118,8 +122,9 @@ export const judgeJob = (
  * first that nothing keeps from running there. What does not fit holds nobody up. `claim.lua` makes the same choice.
  */
 export const pick = (snapshot: Snapshot, className: string, machine: MachineView): Picked | undefined => {
+  const isWithinQuotas = createQuotaTest(snapshot);
   for (const job of listCandidates(snapshot, className, (shape) => hasRoom(shape, machine))) {
-    if (judgeJob(job, machine, snapshot).length > 0) continue;
+    if (!isWithinQuotas(job) || judgePlacement(job, machine, snapshot.at).length > 0) continue;
     const { gpus } = job.shape;
     const gpu_uuids = gpus ? pickGpus(gpus, machine.gpus, machine.gpu_holds) : [];
     if (gpu_uuids === undefined) continue;

@@ -16,7 +16,6 @@ import {
   type Filled,
   type Filling,
   fill,
-  findRunnable,
   listAskers,
   narrow,
   type Scene,
@@ -106,9 +105,9 @@ const sumGroup = (scene: Scene, { group, limit }: Raise): number => {
 const MOST_STEPS = 8;
 
 /** With these quotas instead of none. What cannot run without any is known not to run within them, and is not looked at again. */
-const toRaised = ({ scene, left }: Filling, changes: Change[]): Filling => {
+const toRaised = ({ scene, since, left }: Filling, changes: Change[]): Filling => {
   const quotas = setQuotas(scene.quotas, changes);
-  return { scene: { ...scene, quotas }, left: narrow({ ...left, quotas }) };
+  return { scene: { ...scene, quotas }, since, left: narrow({ ...left, quotas }) };
 };
 
 /**
@@ -156,12 +155,15 @@ const draftPriorities = (scene: Scene, job: PendingJob): Change[][] => {
 export const isInOrderOnly = (scene: Scene, job: PendingJob): boolean =>
   waitsForMachine(job) && scene.machines.some((machine) => judgeJob(job, machine, scene).length === 0);
 
-interface Search {
-  scene: Scene;
-  job: PendingJob;
+interface SearchOptions {
   classes: ResourceClass[];
   /** Nothing that waits can run now. */
   is_settled: boolean;
+}
+
+interface Search extends SearchOptions {
+  scene: Scene;
+  job: PendingJob;
   budget: Budget;
 }
 
@@ -232,15 +234,9 @@ const tryChanges = ({ scene, job, classes, is_settled, budget }: Search, changes
  * The smallest change after which the job starts, whoever asks first: the fewest things changed, and of these the one that takes the least of
  * what was there. Undefined where none of those that are looked at would do.
  */
-export const findSmallestChange = (scene: Scene, job: PendingJob, classes: ResourceClass[]): Proposal | undefined => {
+export const findSmallestChange = (scene: Scene, job: PendingJob, options: SearchOptions): Proposal | undefined => {
   if (job.due_at !== null || job.after_left > 0) return undefined;
-  const search: Search = {
-    scene,
-    job,
-    classes,
-    is_settled: findRunnable(scene).length === 0,
-    budget: { picks: MOST_PICKS },
-  };
+  const search: Search = { ...options, scene, job, budget: { picks: MOST_PICKS } };
   let best: Proposal | undefined;
   for (const changes of listDrafts(search).slice(0, MOST_TRIES)) {
     if (best && !isSmaller(changes, best.changes)) break;
