@@ -33,21 +33,35 @@ const fillNode = async (store: Store, by: Claimant): Promise<Claim[]> => {
   }
 };
 
-/** Machines that are full and stay so. */
-const openNodes = async (store: Store): Promise<{ running: number; close: () => void }> => {
-  const nodes = Array.from({ length: NODES }, (_, i) => toClaimant(`node-${i}`, CAPACITY));
-  const filled: { by: Claimant; claims: Claim[] }[] = [];
-  for (const by of nodes) filled.push({ by, claims: await fillNode(store, by) });
+interface Nodes {
+  /** Lets them take what they can. How many jobs run then. */
+  fill(): Promise<number>;
+  close(): void;
+}
+
+/** Machines that stay, with what runs on them. */
+const openNodes = async (store: Store): Promise<Nodes> => {
+  const nodes = Array.from({ length: NODES }, (_, i) => ({
+    by: toClaimant(`node-${i}`, CAPACITY),
+    claims: [] as Claim[],
+  }));
   const renew = () =>
     Promise.all(
-      filled.map(async ({ by, claims }) => {
+      nodes.map(async ({ by, claims }) => {
         await reportNode(store, by, claims.length);
         await store.claims.renew(claims);
       }),
     );
   await renew();
   const timer = setInterval(() => renew().catch(() => undefined), RENEWAL_MS);
-  return { running: filled.flatMap(({ claims }) => claims).length, close: () => clearInterval(timer) };
+  return {
+    async fill() {
+      for (const { by, claims } of nodes) claims.push(...(await fillNode(store, by)));
+      await renew();
+      return nodes.reduce((sum, { claims }) => sum + claims.length, 0);
+    },
+    close: () => clearInterval(timer),
+  };
 };
 
 const ask = async (client: Client, path: string): Promise<{ status: number; ms: number }> => {
@@ -94,29 +108,40 @@ const measureTimes = async (client: Client, ids: string[], pids: readonly number
  * One after the other, of jobs from all over the backlog. Where the machine stands still for a moment, a bare read of the record shows it as an
  * explanation does: its times stand beside. A word in place of times where the API has no such route.
  */
-export const measureExplain = async ({ redis, store, port, pids }: Asked): Promise<Figure[]> => {
+const measureState = async (client: Client, state: string, { redis, store, pids }: Asked): Promise<Figure[]> => {
+  const name = `explain, p95, ${state}`;
+  const all = await redis.zrange(store.keys.jobsInState('pending'), '0', '-1');
+  const ids = Array.from(
+    { length: ASKS + WARM_UP },
+    (_, i) => all[Math.floor((i * all.length) / (ASKS + WARM_UP))] ?? '',
+  );
+  const times = await measureTimes(client, ids, pids);
+  if (!times) return [{ name, unit: 'ms', value: Number.NaN, note: 'skipped: no such route' }];
+  const toFigure = (values: number[], of: string) => ({
+    value: percentile(values, 0.95),
+    unit: 'ms',
+    note: `p50 ${percentile(values, 0.5).toFixed(1)} ms, ${of}`,
+  });
+  const of = `${ASKS} jobs of ${all.length} pending, one at a time, after ${WARM_UP}`;
+  return [
+    { name, target: { at_most: 20 }, ...toFigure(times.explain, of) },
+    { name: 'the same jobs read, p95, in turn with it', ...toFigure(times.read, 'GET /v1/jobs/{id}') },
+    { name: 'CPU of the API and Redis, both together', value: times.cpu_ms, unit: 'ms', note: 'a job' },
+  ];
+};
+
+/** Where every user's quota keeps their jobs from machines that have room, and where the machines are full. */
+export const measureExplain = async (asked: Asked): Promise<Figure[]> => {
+  const { store, port } = asked;
   const client = createClient(port);
+  await store.quotas.set({ user: '*' }, { max_running: 1 });
   const nodes = await openNodes(store);
-  const name = `explain, p95, ${NODES} full machines with ${nodes.running} jobs`;
   try {
-    const all = await redis.zrange(store.keys.jobsInState('pending'), '0', '-1');
-    const ids = Array.from(
-      { length: ASKS + WARM_UP },
-      (_, i) => all[Math.floor((i * all.length) / (ASKS + WARM_UP))] ?? '',
-    );
-    const times = await measureTimes(client, ids, pids);
-    if (!times) return [{ name, unit: 'ms', value: Number.NaN, note: 'skipped: no such route' }];
-    const toFigure = (values: number[], of: string) => ({
-      value: percentile(values, 0.95),
-      unit: 'ms',
-      note: `p50 ${percentile(values, 0.5).toFixed(1)} ms, ${of}`,
-    });
-    const of = `${ASKS} jobs of ${all.length} pending, one at a time, after ${WARM_UP}`;
-    return [
-      { name, target: { at_most: 20 }, ...toFigure(times.explain, of) },
-      { name: 'the same jobs read, p95, in turn with it', ...toFigure(times.read, 'GET /v1/jobs/{id}') },
-      { name: 'CPU of the API and Redis, both together', value: times.cpu_ms, unit: 'ms', note: 'a job' },
-    ];
+    const few = `${NODES} machines with ${await nodes.fill()} jobs, every user at a quota`;
+    const idle = await measureState(client, few, asked);
+    await store.quotas.remove({ user: '*' });
+    const full = await measureState(client, `${NODES} full machines with ${await nodes.fill()} jobs`, asked);
+    return [...full, ...idle];
   } finally {
     nodes.close();
     client.close();
